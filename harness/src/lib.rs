@@ -1,0 +1,1 @@
+//! Hosts, clusters, faults, the runner, the store, reports, the command line.

@@ -1,0 +1,3 @@
+//! The `grudge` binary.
+
+fn main() {}

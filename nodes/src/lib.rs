@@ -1,0 +1,4 @@
+//! The replicas: each protocol a state machine without I/O, one driver for real sockets and disks, one for memory.
+
+pub mod bugs;
+pub mod replica;

@@ -1,0 +1,63 @@
+//! The client's side of a call.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::operation::{Invocation, Outcome};
+
+/// Where a client connects, and how patient it is.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The node's name, as the history shows it.
+    pub node: String,
+    /// The address of its client port. A client talks to this one node and to no other.
+    pub address: SocketAddr,
+    /// After this long a call is given up and its outcome is unknown.
+    pub timeout: Duration,
+    /// The session's or lease's time to live where the protocol has one.
+    pub ttl: Duration,
+}
+
+/// A single-threaded client of one node.
+///
+/// A client makes each call at most once: it never retries inside an operation. That would fold two attempts into
+/// one and make the history lie.
+#[async_trait]
+pub trait Client: Send {
+    /// Makes the call. Every way in which the *system* can disappoint is an [`Outcome`]; a call that outlives its
+    /// target's timeout ends as [`Outcome::Info`].
+    async fn invoke(&mut self, invocation: &Invocation) -> Outcome;
+
+    /// Says goodbye politely: closes the session, revokes the lease. Bounded by the target's timeout.
+    async fn close(&mut self);
+}
+
+/// What a node says of itself when asked over its client port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// It leads.
+    Leader,
+    /// It serves under a leader.
+    Follower,
+    /// It knows no leader and does not serve.
+    Looking,
+}
+
+/// Makes clients. The runner asks for a new one at the start and after each unknown outcome.
+#[async_trait]
+pub trait Connect: Send + Sync {
+    /// A fresh client of that node.
+    ///
+    /// # Errors
+    /// The node could not be reached now: a short token. The runner tries again with the worker's next operation,
+    /// which it records as failed, since nothing was sent.
+    async fn connect(&self, target: &Target) -> Result<Box<dyn Client>, String>;
+
+    /// Asks a node for its role: how the harness learns who leads and when the cluster serves.
+    ///
+    /// # Errors
+    /// The node did not answer in time: a short token.
+    async fn role(&self, target: &Target) -> Result<Role, String>;
+}
