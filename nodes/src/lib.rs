@@ -2,3 +2,4 @@
 
 pub mod bugs;
 pub mod replica;
+pub mod zab;
