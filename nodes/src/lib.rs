@@ -4,4 +4,5 @@ pub mod bugs;
 pub mod kv;
 pub mod raft;
 pub mod replica;
+pub mod sim;
 pub mod zab;

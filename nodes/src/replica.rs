@@ -102,8 +102,15 @@ pub enum Event {
     },
     /// It knows no leader.
     Looking,
+    /// Its state machine is now that of a snapshot, its own of a former life or another node's, which ends with
+    /// this position; the next entry it applies is the one after it. A life that reports none begins empty.
+    Restored {
+        /// Raft's log index, ZAB's zxid.
+        position: u64,
+    },
     /// It applied the committed entry at this position to its state machine. Two nodes that apply the same
-    /// position must report the same digest, and one life applies positions in increasing order.
+    /// position must report the same digest, and one life applies positions in increasing order, leaving out
+    /// none that another node applies.
     Applied {
         /// Raft's log index, ZAB's zxid.
         position: u64,
