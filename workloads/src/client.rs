@@ -26,9 +26,13 @@ pub struct Target {
 /// one and make the history lie.
 #[async_trait]
 pub trait Client: Send {
-    /// Makes the call. Every way in which the *system* can disappoint is an [`Outcome`]; a call that outlives its
+    /// Makes the call. A client that is not alive any more answers [`Outcome::Fail`], having sent nothing. Every way in which the *system* can disappoint is an [`Outcome`]; a call that outlives its
     /// target's timeout ends as [`Outcome::Info`].
     async fn invoke(&mut self, invocation: &Invocation) -> Outcome;
+
+    /// Whether another call may be made. A client whose connection or session is gone says no: the runner asks for a
+    /// new one, and if no outcome was unknown, its process goes on under the same number.
+    fn alive(&self) -> bool;
 
     /// Says goodbye politely: closes the session, revokes the lease. Bounded by the target's timeout.
     async fn close(&mut self);
@@ -45,7 +49,8 @@ pub enum Role {
     Looking,
 }
 
-/// Makes clients. The runner asks for a new one at the start and after each unknown outcome.
+/// Makes clients. The runner asks for a new one at the start, after each unknown outcome, and when a client
+/// is no longer [alive](Client::alive).
 #[async_trait]
 pub trait Connect: Send + Sync {
     /// A fresh client of that node.

@@ -13,6 +13,26 @@ pub struct Invocation {
     pub value: Value,
 }
 
+impl Invocation {
+    /// A call of that name, on no key, without an argument.
+    #[must_use]
+    pub fn new(f: &'static str) -> Self {
+        Invocation { f, key: None, value: Value::Null }
+    }
+
+    /// The same call on that key.
+    #[must_use]
+    pub fn on(self, key: impl Into<String>) -> Self {
+        Invocation { key: Some(key.into()), ..self }
+    }
+
+    /// The same call with that argument.
+    #[must_use]
+    pub fn with(self, value: impl Into<Value>) -> Self {
+        Invocation { value: value.into(), ..self }
+    }
+}
+
 /// How a call ended: the three states of a distributed call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
@@ -33,4 +53,24 @@ pub enum Outcome {
         /// A short token: why nobody knows.
         error: String,
     },
+}
+
+impl Outcome {
+    /// It happened.
+    #[must_use]
+    pub fn ok(value: impl Into<Value>, version: Option<i64>) -> Self {
+        Outcome::Ok { value: value.into(), version }
+    }
+
+    /// It certainly did not happen.
+    #[must_use]
+    pub fn fail(error: impl Into<String>) -> Self {
+        Outcome::Fail { error: error.into() }
+    }
+
+    /// Nobody knows.
+    #[must_use]
+    pub fn info(error: impl Into<String>) -> Self {
+        Outcome::Info { error: error.into() }
+    }
 }

@@ -17,8 +17,8 @@ pub struct Options {
     pub seed: u64,
     /// How many workers there will be.
     pub workers: usize,
-    /// How many objects (registers, locks) they share.
-    pub keys: usize,
+    /// How many objects (registers, locks) they share; none for the workload's own choice.
+    pub keys: Option<usize>,
     /// Operations a second over all workers; none for as fast as they come.
     pub rate: Option<f64>,
     /// How long the main phase lasts.
