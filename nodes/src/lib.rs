@@ -6,4 +6,5 @@ pub mod kv;
 pub mod raft;
 pub mod replica;
 pub mod sim;
+pub mod wal;
 pub mod zab;
