@@ -1,4 +1,14 @@
 //! A history: what clients did, what they were told, and when.
+//!
+//! An [`Event`] is one row; two of them, paired, are an [`Operation`]. The order of the events is the order in which
+//! they happened; times and indexes only label them.
+
+pub mod csv;
+mod operation;
+mod process;
+
+pub use operation::{HistoryError, Operation, Outcome};
+pub use process::Process;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -28,16 +38,8 @@ pub struct Event {
     /// A witness of order from the system: zxid, revision, fencing token.
     pub version: Option<i64>,
     /// Columns that the schema does not know, kept in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra: Vec<(String, String)>,
-}
-
-/// Who acted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Process {
-    /// A single-threaded client. After an `info` its number is never used again.
-    Client(u64),
-    /// The one who breaks things.
-    Nemesis,
 }
 
 /// What became of a call.
@@ -54,9 +56,65 @@ pub enum Kind {
     Info,
 }
 
+impl Kind {
+    /// Its name in a file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Invoke => "invoke",
+            Kind::Ok => "ok",
+            Kind::Fail => "fail",
+            Kind::Info => "info",
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
 /// A whole history, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     /// Its events.
     pub events: Vec<Event>,
+}
+
+impl History {
+    /// Holds the promises of the schema: indexes dense from 0, times that never go back, calls that pair.
+    ///
+    /// Checkers do not insist on the first two, so that a part cut out of a file can still be judged.
+    ///
+    /// # Errors
+    /// The first event that breaks a promise, and which.
+    pub fn check(&self) -> Result<(), HistoryError> {
+        let mut time = 0;
+        for (position, event) in self.events.iter().enumerate() {
+            if event.index != position as u64 {
+                return Err(HistoryError::Index { expected: position as u64, found: event.index });
+            }
+            if event.time < time {
+                return Err(HistoryError::Time { index: event.index, before: time, found: event.time });
+            }
+            time = event.time;
+        }
+        self.operations().map(|_| ())
+    }
+
+    /// The clients' calls, paired with their completions, in the order in which they were made. The nemesis's
+    /// events are left out. A call without a completion is one whose outcome is unknown.
+    ///
+    /// # Errors
+    /// The first event that does not pair: a completion without a call, or a call while another is open.
+    pub fn operations(&self) -> Result<Vec<Operation<'_>>, HistoryError> {
+        operation::pair(&self.events)
+    }
+}
+
+impl FromIterator<Event> for History {
+    fn from_iter<I: IntoIterator<Item = Event>>(events: I) -> Self {
+        History { events: events.into_iter().collect() }
+    }
 }

@@ -1,0 +1,101 @@
+//! One key's operations, as the search sees them.
+
+use crate::history::Operation;
+use crate::model::{Data, Expiry, Meaning, Model};
+
+/// The end of what never ends.
+pub(super) const NEVER: u32 = u32::MAX;
+
+/// An operation that has to be put in order.
+#[derive(Clone, Debug)]
+pub(super) struct Call<Op> {
+    pub(super) op: Op,
+    /// Position of its call in the history.
+    pub(super) start: u32,
+    /// Position of its return; of one that may never have happened, the return after which it no longer matters.
+    pub(super) end: u32,
+    /// Whether it happened.
+    pub(super) must: bool,
+    /// Which operation of the key it is.
+    pub(super) operation: usize,
+}
+
+/// The calls of one key, in the order in which they were made, and where they begin.
+pub(super) struct Problem<M: Model> {
+    pub(super) calls: Vec<Call<M::Op>>,
+    pub(super) init: M::State,
+    pub(super) data: Data,
+}
+
+impl<M: Model> Problem<M> {
+    /// Reads the operations by the model. The error names the event.
+    pub(super) fn new(model: &M, operations: &[Operation<'_>]) -> Result<Self, String> {
+        let mut data = Data::default();
+        let init = model.init(&mut data);
+        let mut calls = Vec::with_capacity(operations.len());
+        for (number, operation) in operations.iter().enumerate() {
+            let meaning = model
+                .read(operation, &mut data)
+                .map_err(|problem| format!("event {}: the model {} {problem}", operation.invoke.index, model.name()))?;
+            let (op, must) = match meaning {
+                Meaning::Must(op) => (op, true),
+                Meaning::May(op) => (op, false),
+                Meaning::Never => continue,
+            };
+            let end = if must { operation.ret.map_or(NEVER, position) } else { NEVER };
+            calls.push(Call { op, start: position(operation.call), end, must, operation: number });
+        }
+        expire(model, &mut calls);
+        Ok(Problem { calls, init, data })
+    }
+}
+
+fn position(position: usize) -> u32 {
+    u32::try_from(position).expect("a history that fits into memory has fewer than 2^32 events")
+}
+
+/// Sets the end of each call that may never have happened, and drops those that cannot matter.
+///
+/// Let X be such a call, taken in a legal order after all that surely happened and observes its product has
+/// returned. Take the last such X. Nothing after it observes its product: what surely happened did so before, and
+/// what may have happened and observes it would itself be taken after its own end, later than the last. So X is
+/// followed by an operation that replaces the state whatever it was, or by nothing, and the order without X is legal
+/// as well. By induction none need be taken after its end. An operation that observes its own product (a cas from v
+/// to v) leaves the state alone and does not count as an observer of itself.
+pub(super) fn expire<M: Model>(model: &M, calls: &mut Vec<Call<M::Op>>) {
+    if model.expiry() == Expiry::Never || calls.iter().all(|call| call.must) {
+        return;
+    }
+    for call in calls.iter_mut().filter(|call| !call.must) {
+        call.end = 0;
+    }
+    let mut last: rustc_hash::FxHashMap<_, u32> = rustc_hash::FxHashMap::default();
+    let observed: Vec<_> = calls.iter().map(|call| model.observes(&call.op)).collect();
+    let produced: Vec<_> = calls.iter().map(|call| model.produces(&call.op)).collect();
+    for (call, datum) in calls.iter().zip(&observed) {
+        if let (true, Some(datum)) = (call.must, datum) {
+            let end = last.entry(*datum).or_default();
+            *end = call.end.max(*end);
+        }
+    }
+    // What may have happened observes too: ends grow until nothing changes.
+    loop {
+        let mut changed = false;
+        for (at, call) in calls.iter_mut().enumerate().filter(|(_, call)| !call.must) {
+            let end = produced[at].and_then(|datum| last.get(&datum).copied()).unwrap_or(0);
+            if end <= call.end {
+                continue;
+            }
+            call.end = end;
+            changed = true;
+            if let Some(datum) = observed[at].filter(|_| observed[at] != produced[at]) {
+                let seen = last.entry(datum).or_default();
+                *seen = end.max(*seen);
+            }
+        }
+        if !changed {
+            break;
+        }
+    }
+    calls.retain(|call| call.must || call.end > call.start);
+}

@@ -1,0 +1,140 @@
+//! Registers: one value that is read and written, and with [`CasRegister`] compared and set. A register starts empty:
+//! a read returns `null` until the first write.
+//!
+//! | `f` | `value` of the call | `value` when `ok` |
+//! |---|---|---|
+//! | `read` | | what was read |
+//! | `write` | what is written | |
+//! | `cas` | `[old, new]` | |
+//!
+//! A compare-and-set that failed is dropped, as the field does: many systems also answer so when they are merely
+//! unwilling, so that it proves nothing about the value.
+
+use serde_json::Value;
+
+use super::{Data, Datum, Expiry, Meaning, Model, unknown_f};
+use crate::history::{Operation, Outcome};
+
+/// A value that is read and written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Register;
+
+/// A register that can also be compared and set.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CasRegister;
+
+/// What happens to a register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RegisterOp {
+    /// This was read.
+    Read(Datum),
+    /// This was written.
+    Write(Datum),
+    /// The first was found and the second put in its place.
+    Cas(Datum, Datum),
+}
+
+impl RegisterOp {
+    fn read(operation: &Operation<'_>, data: &mut Data) -> Result<Option<Meaning<RegisterOp>>, String> {
+        let outcome = operation.outcome();
+        if outcome == Outcome::Fail {
+            return Ok(matches!(operation.f(), "read" | "write" | "cas").then_some(Meaning::Never));
+        }
+        Ok(Some(match operation.f() {
+            // A read whose answer was lost changed nothing and tells nothing.
+            "read" => match (outcome, operation.completion) {
+                (Outcome::Ok, Some(completion)) => Meaning::Must(RegisterOp::Read(data.intern(&completion.value))),
+                _ => Meaning::Never,
+            },
+            "write" => known(outcome, RegisterOp::Write(data.intern(&operation.invoke.value))),
+            "cas" => {
+                let [old, new] = pair(&operation.invoke.value)?;
+                known(outcome, RegisterOp::Cas(data.intern(old), data.intern(new)))
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    fn step(self, state: Datum) -> Option<Datum> {
+        match self {
+            RegisterOp::Read(value) => (state == value).then_some(state),
+            RegisterOp::Write(value) => Some(value),
+            RegisterOp::Cas(old, new) => (state == old).then_some(new),
+        }
+    }
+
+    fn produces(self) -> Option<Datum> {
+        match self {
+            RegisterOp::Read(_) => None,
+            RegisterOp::Write(new) | RegisterOp::Cas(_, new) => Some(new),
+        }
+    }
+
+    fn observes(self) -> Option<Datum> {
+        match self {
+            RegisterOp::Write(_) => None,
+            RegisterOp::Read(value) | RegisterOp::Cas(value, _) => Some(value),
+        }
+    }
+}
+
+fn known<Op>(outcome: Outcome, op: Op) -> Meaning<Op> {
+    if outcome == Outcome::Ok { Meaning::Must(op) } else { Meaning::May(op) }
+}
+
+fn pair(value: &Value) -> Result<[&Value; 2], String> {
+    match value.as_array().map(Vec::as_slice) {
+        Some([old, new]) => Ok([old, new]),
+        _ => Err(format!("expected `[old, new]` as the value of a cas, found `{value}`")),
+    }
+}
+
+macro_rules! register_model {
+    ($model:ty, $name:literal, $known:literal, $takes:expr) => {
+        impl Model for $model {
+            type State = Datum;
+            type Op = RegisterOp;
+
+            fn name(&self) -> &'static str {
+                $name
+            }
+
+            fn init(&self, data: &mut Data) -> Datum {
+                data.intern(&Value::Null)
+            }
+
+            fn read(&self, operation: &Operation<'_>, data: &mut Data) -> Result<Meaning<RegisterOp>, String> {
+                let takes: fn(&str) -> bool = $takes;
+                let meaning = if takes(operation.f()) { RegisterOp::read(operation, data)? } else { None };
+                meaning.ok_or_else(|| unknown_f(operation.f(), $known))
+            }
+
+            fn step(&self, state: &Datum, op: &RegisterOp) -> Option<Datum> {
+                op.step(*state)
+            }
+
+            fn is_pure(&self, op: &RegisterOp) -> bool {
+                matches!(op, RegisterOp::Read(_))
+            }
+
+            fn produces(&self, op: &RegisterOp) -> Option<Datum> {
+                op.produces()
+            }
+
+            fn observes(&self, op: &RegisterOp) -> Option<Datum> {
+                op.observes()
+            }
+
+            fn expiry(&self) -> Expiry {
+                Expiry::LastObserver
+            }
+
+            fn show(&self, state: &Datum, data: &Data) -> String {
+                format!("the register holds {}", data.text(*state))
+            }
+        }
+    };
+}
+
+register_model!(Register, "register", "`read` or `write`", |f| f != "cas");
+register_model!(CasRegister, "cas-register", "`read`, `write` or `cas`", |_| true);

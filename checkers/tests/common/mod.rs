@@ -1,0 +1,5 @@
+//! What several tests use.
+
+pub mod brute;
+pub mod random;
+pub mod replay;
