@@ -1,8 +1,10 @@
 //! The replicas: each protocol a state machine without I/O, one driver for real sockets and disks, one for memory.
 
 pub mod bugs;
+pub mod driver;
 pub mod etcd;
 pub mod kv;
+mod outbox;
 pub mod raft;
 pub mod replica;
 pub mod sim;

@@ -6,12 +6,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::chaos::Crash;
-
-#[derive(Debug)]
-enum Write<T> {
-    Append(Vec<T>),
-    Rewrite(Vec<T>),
-}
+use crate::outbox::Write;
 
 #[derive(Debug)]
 pub(super) struct Disk<T> {
@@ -28,19 +23,9 @@ impl<T: Clone> Disk<T> {
         Disk { durable: Vec::new(), volatile: VecDeque::new(), synced: 0, syncing: None }
     }
 
-    /// Queues an append; its number in this life.
-    pub(super) fn append(&mut self, records: Vec<T>) -> u64 {
-        self.write(Write::Append(records))
-    }
-
-    /// Queues a replacement of the whole log; its number in this life.
-    pub(super) fn rewrite(&mut self, records: Vec<T>) -> u64 {
-        self.write(Write::Rewrite(records))
-    }
-
-    fn write(&mut self, write: Write<T>) -> u64 {
+    /// Queues a write.
+    pub(super) fn write(&mut self, write: Write<T>) {
         self.volatile.push_back(write);
-        self.synced + self.volatile.len() as u64
     }
 
     /// The number of the last durable write of this life.
@@ -78,20 +63,20 @@ impl<T: Clone> Disk<T> {
         let rest = match how {
             Crash::PowerLoss if rng.random_bool(0.5) => 0,
             Crash::PowerLoss | Crash::Kill => {
-                let records: usize = self.volatile.iter().skip(written).map(Write::pieces).sum();
+                let records: usize = self.volatile.iter().skip(written).map(pieces).sum();
                 rng.random_range(0..=records)
             }
         };
-        let mut pieces = rest;
+        let mut left = rest;
         for (at, write) in std::mem::take(&mut self.volatile).into_iter().enumerate() {
             if at < written {
                 apply(&mut self.durable, write);
-            } else if pieces >= write.pieces() {
-                pieces -= write.pieces();
+            } else if left >= pieces(&write) {
+                left -= pieces(&write);
                 apply(&mut self.durable, write);
             } else {
                 if let Write::Append(records) = write {
-                    self.durable.extend(records.into_iter().take(pieces));
+                    self.durable.extend(records.into_iter().take(left));
                 }
                 break;
             }
@@ -106,13 +91,11 @@ impl<T: Clone> Disk<T> {
     }
 }
 
-impl<T> Write<T> {
-    /// Into how many pieces a crash can tear it: an append tears between records, a rewrite not at all.
-    fn pieces(&self) -> usize {
-        match self {
-            Write::Append(records) => records.len(),
-            Write::Rewrite(_) => 1,
-        }
+/// Into how many pieces a crash can tear a write: an append tears between records, a rewrite not at all.
+fn pieces<T>(write: &Write<T>) -> usize {
+    match write {
+        Write::Append(records) => records.len(),
+        Write::Rewrite(_) => 1,
     }
 }
 

@@ -17,7 +17,8 @@ use super::network::{Cut, Network, between};
 use super::options::Options;
 use super::trace::{Line, Trace};
 use super::violation::Violation;
-use crate::replica::{ClientId, Input, NodeId, Output, Replica, Time};
+use crate::outbox::Outbox;
+use crate::replica::{ClientId, Input, NodeId, Replica, Time};
 
 /// An answer that has left its replica.
 #[derive(Clone, Debug)]
@@ -73,16 +74,11 @@ struct Process<R: Replica> {
     replica: R,
     /// What its own clock shows at virtual time 0.
     clock: Duration,
-    outputs: VecDeque<Pending<R>>,
+    outbox: Outbox<R>,
     /// The virtual time of the tick that is on the agenda.
     tick: Option<Time>,
     /// What waits for it while it is paused.
     paused: Option<VecDeque<Happening<R>>>,
-}
-
-enum Pending<R: Replica> {
-    Output(Output<R>),
-    Barrier(u64),
 }
 
 enum Happening<R: Replica> {
@@ -309,7 +305,7 @@ impl<R: Replica> World<R> {
         match catch_unwind(AssertUnwindSafe(|| R::recover(config, now, records))) {
             Ok(replica) => {
                 self.nodes[at].process =
-                    Some(Process { replica, clock, outputs: VecDeque::new(), tick: None, paused: None });
+                    Some(Process { replica, clock, outbox: Outbox::new(), tick: None, paused: None });
                 self.schedule_tick(node);
             }
             Err(panic) => self.breaks(format!("{node} panics in recovery: {}", said(&*panic))),

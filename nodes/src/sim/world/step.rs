@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::chaos::{Crash, Fault, Undo};
 use super::super::trace::Line;
 use super::super::violation::Violation;
-use super::{Happening, Node, Pending, Replied, World, live, said, through_bytes};
+use super::{Happening, Node, Replied, World, live, said, through_bytes};
 use crate::replica::{Event, Input, NodeId, Output, Replica};
 
 /// A replica that wants its tick now, or in the past, gets it after this; virtual time must pass.
@@ -64,9 +64,11 @@ impl<R: Replica> World<R> {
     }
 
     fn synced(&mut self, node: NodeId) {
-        let disk = &mut self.node_mut(node).disk;
+        let at = self.index(node);
+        let Node { process: Some(process), disk, .. } = &mut self.nodes[at] else { return };
         disk.end_sync();
         let upto = disk.synced();
+        process.outbox.persisted(upto);
         self.trace.note(self.now, Some(node), Line::Persisted(upto));
         self.release(node);
         self.step(node, Input::Persisted(upto));
@@ -90,11 +92,9 @@ impl<R: Replica> World<R> {
             Err(panic) => return self.breaks(format!("{node} panics: {}", said(&*panic))),
         }
         for output in outputs {
-            process.outputs.push_back(match output {
-                Output::Persist(records) => Pending::Barrier(disk.append(records)),
-                Output::Rewrite(records) => Pending::Barrier(disk.rewrite(records)),
-                other => Pending::Output(other),
-            });
+            if let Some(write) = process.outbox.push(output) {
+                disk.write(write);
+            }
         }
         self.release(node);
         self.sync(node);
@@ -104,17 +104,8 @@ impl<R: Replica> World<R> {
 
     /// Lets out what no barrier holds back.
     fn release(&mut self, node: NodeId) {
-        let at = self.index(node);
-        loop {
-            let Node { process: Some(process), disk, .. } = &mut self.nodes[at] else { return };
-            match process.outputs.pop_front() {
-                Some(Pending::Barrier(write)) if write > disk.synced() => {
-                    return process.outputs.push_front(Pending::Barrier(write));
-                }
-                Some(Pending::Barrier(_)) => {}
-                Some(Pending::Output(output)) => self.leave(node, output),
-                None => return,
-            }
+        while let Some(output) = self.node_mut(node).process.as_mut().and_then(|process| process.outbox.pop()) {
+            self.leave(node, output);
         }
     }
 
@@ -174,7 +165,7 @@ impl<R: Replica> World<R> {
         if process.tick.is_some_and(|tick| tick <= wanted) {
             return;
         }
-        let tick = wanted + self.options.tick_late.draw(&mut self.timing);
+        let tick = wanted.saturating_add(self.options.tick_late.draw(&mut self.timing));
         process.tick = Some(tick);
         let life = *life;
         self.at(tick, Happening::Tick { node, life });
