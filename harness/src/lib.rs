@@ -1,7 +1,15 @@
 //! Hosts, clusters, faults, the runner, the store, reports, the command line.
 
+pub mod cli;
 pub mod cluster;
 pub mod doctor;
+pub mod exit;
 pub mod fault;
+pub mod logging;
+pub mod nemesis;
+pub mod report;
+pub mod runner;
 pub mod sandbox;
+pub mod spec;
+pub mod store;
 pub mod system;

@@ -1,3 +1,7 @@
 //! The `grudge` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    grudge::cli::main(std::env::args_os()).into()
+}

@@ -1,0 +1,83 @@
+//! `grudge list`: what there is. It lists what this build can do and nothing else.
+
+use std::fmt::Write as _;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use grudge_nodes::bugs::Bug;
+use owo_colors::OwoColorize;
+use serde::Serialize;
+
+use crate::exit::{Exit, Failure};
+use crate::nemesis::FaultKind;
+use crate::report::terminal;
+use crate::system::System;
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Only these
+    what: Option<What>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// What can be tested
+    Systems,
+    /// What the nemesis does
+    Faults,
+    /// Planted bugs, which test the tester
+    Bugs,
+}
+
+#[derive(Debug, Serialize)]
+struct Item {
+    kind: &'static str,
+    name: String,
+    about: String,
+}
+
+pub(super) fn run(args: &ListArgs) -> Result<Exit, Failure> {
+    let all = [What::Systems, What::Faults, What::Bugs];
+    let wanted = all.into_iter().filter(|what| args.what.is_none_or(|only| only == *what));
+    let sections: Vec<(What, Vec<Item>)> = wanted.map(|what| (what, items(what))).collect();
+    if args.json {
+        let items: Vec<&Item> = sections.iter().flat_map(|(_, items)| items).collect();
+        terminal::print(&(serde_json::to_string_pretty(&items).context("a list cannot be expressed as JSON")? + "\n"));
+        return Ok(Exit::Valid);
+    }
+    let mut text = String::new();
+    for (what, items) in &sections {
+        let _ = writeln!(text, "{}", crate::spec::kebab(what).bold());
+        for item in items {
+            let _ = writeln!(text, "  {:<22} {}", item.name, item.about);
+        }
+    }
+    terminal::print(&text);
+    Ok(Exit::Valid)
+}
+
+fn items(what: What) -> Vec<Item> {
+    match what {
+        What::Systems => System::all()
+            .into_iter()
+            .map(|system| Item { kind: "system", name: system.name, about: system.about })
+            .collect(),
+        What::Faults => values::<FaultKind>("fault"),
+        What::Bugs => values::<Bug>("bug"),
+    }
+}
+
+fn values<T: ValueEnum>(kind: &'static str) -> Vec<Item> {
+    T::value_variants()
+        .iter()
+        .filter_map(ValueEnum::to_possible_value)
+        .map(|value| Item {
+            kind,
+            name: value.get_name().to_owned(),
+            about: value.get_help().map(ToString::to_string).unwrap_or_default(),
+        })
+        .collect()
+}

@@ -1,0 +1,96 @@
+//! The command line: arguments first, then their meaning, one command a file.
+
+use std::ffi::OsString;
+use std::panic;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, Parser, Subcommand};
+
+use crate::exit::{Exit, Failure};
+use crate::logging;
+use crate::report::terminal::complain;
+
+mod check;
+mod doctor;
+mod list;
+mod report;
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 valid, 1 invalid, 2 unknown, 254 bad arguments, 255 the harness itself failed.";
+
+/// Breaks a real cluster on purpose and proves from the record whether it kept its promise.
+#[derive(Debug, Parser)]
+#[command(name = "grudge", version, about, after_help = EXIT_CODES, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Say more on standard error (-v, -vv, -vvv)
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Judge histories, our own or anybody's
+    Check(check::CheckArgs),
+    /// Show the report of an earlier run again
+    Report(report::ReportArgs),
+    /// List what there is to test, and to test it with
+    List(list::ListArgs),
+    /// Say what this machine can do, and what to do about the rest
+    Doctor(doctor::DoctorArgs),
+}
+
+/// Does what the arguments say. Never panics: a defect of the harness is an exit code, too.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    logging::init(cli.verbose);
+    report_panics();
+    let outcome = panic::catch_unwind(panic::AssertUnwindSafe(|| dispatch(cli.command)));
+    match outcome {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(failure)) => {
+            tracing::debug!("failed: {failure:?}");
+            complain(&failure.to_string());
+            failure.exit()
+        }
+        // The hook below has said what there is to say.
+        Err(_) => Exit::HarnessFailed,
+    }
+}
+
+fn dispatch(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Check(args) => check::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::List(args) => list::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+    }
+}
+
+fn refuse(error: &clap::Error) -> Exit {
+    // Help and version are answers, everything else is a complaint; a reader who has gone away is neither.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Valid,
+        _ => Exit::BadArguments,
+    }
+}
+
+/// A panic is a defect of the harness and says so, in one line that can be reported.
+fn report_panics() {
+    panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        let payload = info.payload();
+        let message = payload.downcast_ref::<&str>().copied();
+        let message = message.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+        complain(&format!(
+            "a defect of grudge itself, not of the system under test: {message} (at {place}); \
+             please report it with the run's folder"
+        ));
+        tracing::error!("panic at {place}: {message}\n{}", std::backtrace::Backtrace::force_capture());
+    }));
+}

@@ -1,0 +1,129 @@
+//! The runner: clients and nemesis against a cluster, then everything healed and liveness demanded, then judged.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use grudge_checkers::history::History;
+use grudge_workloads::client::Target;
+use grudge_workloads::workload::{Judgement, Workload};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::nemesis::{Breakable, FaultKind, Nemesis, Plan, Schedule};
+
+pub(crate) mod interpreter;
+mod journal;
+mod judge;
+#[cfg(test)]
+mod memory;
+pub(crate) mod progress;
+pub mod stop;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use interpreter::{Interpreter, Straggler};
+use journal::Journal;
+use progress::Progress;
+use stop::Stop;
+
+/// A run: what is needed besides a cluster.
+pub struct Run {
+    /// What clients do.
+    pub workload: Workload,
+    /// One a node; worker i is bound to target i modulo their number.
+    pub targets: Vec<Target>,
+    /// How many workers.
+    pub concurrency: usize,
+    /// The kinds of faults that are drawn.
+    pub faults: Vec<FaultKind>,
+    /// From which they are drawn.
+    pub seed: u64,
+    /// How long the main phase lasts.
+    pub time: Duration,
+    /// How long after the final heal every worker must have succeeded again.
+    pub recovery: Duration,
+    /// The file of the history.
+    pub history: PathBuf,
+    /// The file of the schedule.
+    pub schedule: PathBuf,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Ran {
+    /// Everything that happened.
+    pub history: History,
+    /// Every promise, the workload's and the harness's own.
+    pub judgements: Vec<Judgement>,
+}
+
+/// How a run ended, before anything is judged.
+pub(crate) struct Ending {
+    pub(crate) toll: crate::nemesis::Toll,
+    pub(crate) crashes: Vec<crate::cluster::Crash>,
+    /// Who did not succeed again; none if nobody was asked to.
+    pub(crate) stragglers: Option<Vec<Straggler>>,
+    pub(crate) interrupted: bool,
+}
+
+impl Run {
+    /// Runs against a cluster that serves, and judges. The cluster is whole again afterwards, or the judgements say
+    /// why not.
+    ///
+    /// # Errors
+    /// The harness failed; nothing is said of the system.
+    pub async fn execute(mut self, cluster: Arc<dyn Breakable>, mut stop: Stop) -> Result<Ran> {
+        let judge = self.workload.judge;
+        let wanted = !self.faults.is_empty();
+        let recovery = self.recovery;
+        let (history, ending) = self.drive(&cluster, &mut stop).await?;
+        // Checkers compute; the clients' and the cluster's tasks must go on meanwhile.
+        tokio::task::spawn_blocking(move || {
+            let mut judgements = judge(&history);
+            judgements.extend(judge::harness(&history, &ending, wanted, recovery));
+            Ran { history, judgements }
+        })
+        .await
+        .context("a checker panicked, which is a defect of the checker; the history is kept")
+    }
+
+    async fn drive(&mut self, cluster: &Arc<dyn Breakable>, stop: &mut Stop) -> Result<(History, Ending)> {
+        let (rows, inbox) = mpsc::unbounded_channel();
+        let journal = Journal::create(&self.history)?;
+        let nemesis = Nemesis {
+            cluster: Arc::clone(cluster),
+            plan: Plan::new(self.seed, &self.faults),
+            schedule: Schedule::new(Some(self.schedule.clone())),
+            seed: self.seed,
+            rows,
+            end: Instant::now() + self.time,
+            stop: stop.clone(),
+        };
+        let (halt, mut halted) = stop::pair();
+        stop.forward(halt.clone());
+        let mut nemesis = tokio::spawn(async move {
+            let toll = nemesis.rage().await;
+            halt.stop();
+            toll
+        });
+        let progress = Progress::new(self.time);
+        let connect = &self.workload.connect;
+        let mut interpreter = Interpreter::new(journal, &self.targets, self.concurrency, connect, inbox, progress);
+        interpreter.phase(&mut *self.workload.main, self.time, &mut halted).await?;
+        let toll = interpreter.listen(&mut nemesis).await??;
+        let crashes = cluster.crashes();
+        let stragglers = if stop.requested() || !crashes.is_empty() || toll.unhealed.is_some() {
+            None
+        } else {
+            Some(interpreter.phase(&mut *self.workload.liveness, self.recovery, stop).await?)
+        };
+        let interrupted = stop.requested();
+        let history = interpreter.finish().await?;
+        let crashes = if interrupted { crashes } else { cluster.crashes() };
+        let stragglers = stragglers.filter(|_| !interrupted);
+        Ok((history, Ending { toll, crashes, stragglers, interrupted }))
+    }
+}

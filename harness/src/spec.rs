@@ -1,0 +1,179 @@
+//! A test as a value: what `grudge test` was asked, with every default filled in. `test.toml` holds it, and
+//! `grudge test FILE.toml` runs it again.
+
+use std::fmt::Display;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use grudge_nodes::bugs::Bug;
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Failure;
+use crate::nemesis::FaultKind;
+
+/// A test, resolved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Spec {
+    /// The system's name.
+    pub system: String,
+    /// The workload's name.
+    pub workload: String,
+    /// The kinds of faults that the nemesis draws from; none for a quiet run.
+    #[serde(default)]
+    pub faults: Vec<FaultKind>,
+    /// Planted bugs that are on.
+    #[serde(default)]
+    pub bugs: Vec<Bug>,
+    /// How many nodes.
+    pub nodes: usize,
+    /// How many workers; the i-th is bound to node i modulo their number.
+    pub concurrency: usize,
+    /// How many objects (registers, locks) they share; the workload chooses if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<usize>,
+    /// Operations a second over all workers; as fast as they come if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
+    /// Everything that is drawn is drawn from this.
+    pub seed: u64,
+    /// How long the main phase lasts.
+    pub time: SignedDuration,
+    /// After this long a call is given up and its outcome is unknown.
+    pub timeout: SignedDuration,
+    /// The sessions' or leases' time to live.
+    pub ttl: SignedDuration,
+    /// How long after the final heal every worker must have succeeded again.
+    pub recovery: SignedDuration,
+}
+
+impl Spec {
+    /// The test's name: the folder of its runs.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}-{}", self.system, self.workload)
+    }
+
+    /// Reads a test file.
+    ///
+    /// # Errors
+    /// It cannot be read or makes no sense; the message names the line.
+    pub fn read(path: &Path) -> Result<Spec, Failure> {
+        let wrong = |error: &dyn Display| Failure::BadArguments(format!("{}: {error}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+        let spec: Spec = toml::from_str(&text).map_err(|error| wrong(&error))?;
+        spec.check().map_err(|error| wrong(&error))?;
+        Ok(spec)
+    }
+
+    /// Whether its numbers make sense.
+    ///
+    /// # Errors
+    /// One sentence about the first that does not.
+    pub fn check(&self) -> Result<(), Failure> {
+        let wrong = |sentence: String| Err(Failure::BadArguments(sentence));
+        if self.nodes == 0 || self.nodes > 64 {
+            return wrong(format!("{} nodes: a cluster has 1 to 64", self.nodes));
+        }
+        if self.concurrency == 0 || self.concurrency > 10_000 {
+            return wrong(format!("{} workers: a run has 1 to 10000", self.concurrency));
+        }
+        if self.keys == Some(0) {
+            return wrong("0 keys: a workload needs at least one object".to_owned());
+        }
+        if i64::try_from(self.seed).is_err() {
+            return wrong(format!("seed {}: a seed is at most {}", self.seed, i64::MAX));
+        }
+        if self.rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
+            return wrong("the rate must be a number of operations a second above 0".to_owned());
+        }
+        let durations =
+            [("time", self.time), ("timeout", self.timeout), ("ttl", self.ttl), ("recovery", self.recovery)];
+        for (name, duration) in durations {
+            if !duration.is_positive() || duration > SignedDuration::from_hours(24 * 30) {
+                return wrong(format!("{name} {duration:#}: a duration is above 0 and at most 30 days"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A duration of a checked spec for the clock.
+#[must_use]
+pub fn std(duration: SignedDuration) -> Duration {
+    duration.unsigned_abs()
+}
+
+/// Reads a duration as a person writes it: `30s`, `5m30s`, `2 min`.
+///
+/// # Errors
+/// One sentence with examples.
+pub fn duration(text: &str) -> Result<SignedDuration, String> {
+    text.parse().map_err(|_| "a duration looks like 30s, 5m30s or 1h".to_owned())
+}
+
+/// The name by which the command line knows a value.
+#[must_use]
+pub fn kebab<T: ValueEnum>(value: &T) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A small test that needs no cluster.
+    pub(crate) fn example() -> Spec {
+        Spec {
+            system: "zab".to_owned(),
+            workload: "register".to_owned(),
+            faults: vec![FaultKind::Partition],
+            bugs: vec![Bug::ZabSkipTrunc],
+            nodes: 3,
+            concurrency: 6,
+            keys: Some(2),
+            rate: None,
+            seed: 7,
+            time: SignedDuration::from_secs(90),
+            timeout: SignedDuration::from_millis(2_500),
+            ttl: SignedDuration::from_secs(4),
+            recovery: SignedDuration::from_secs(30),
+        }
+    }
+
+    #[test]
+    fn a_resolved_test_comes_back_from_its_file() {
+        let spec = example();
+        let text = toml::to_string_pretty(&spec).expect("a spec is expressible");
+        assert_eq!(toml::from_str::<Spec>(&text).expect("what was written can be read"), spec, "{text}");
+        assert!(text.contains("time = \"1m30s\"") || text.contains("time = \"PT1M30S\""), "{text}");
+    }
+
+    #[test]
+    fn numbers_that_make_no_sense_are_named() {
+        type Spoil = fn(&mut Spec);
+        let table: [(&str, Spoil); 6] = [
+            ("nodes", |spec| spec.nodes = 0),
+            ("workers", |spec| spec.concurrency = 0),
+            ("keys", |spec| spec.keys = Some(0)),
+            ("seed", |spec| spec.seed = u64::MAX),
+            ("rate", |spec| spec.rate = Some(-1.0)),
+            ("time", |spec| spec.time = SignedDuration::ZERO),
+        ];
+        for (word, spoil) in table {
+            let mut spec = example();
+            spoil(&mut spec);
+            let error = spec.check().expect_err(word).to_string();
+            assert!(error.contains(word), "{word}: {error}");
+        }
+    }
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        assert_eq!(duration("5m30s"), Ok(SignedDuration::from_secs(330)));
+        assert_eq!(duration("250ms"), Ok(SignedDuration::from_millis(250)));
+        assert!(duration("soon").is_err());
+    }
+}
