@@ -10,3 +10,4 @@ pub mod replica;
 pub mod sim;
 pub mod wal;
 pub mod zab;
+pub mod znode;
