@@ -11,3 +11,4 @@ pub mod sim;
 pub mod wal;
 pub mod zab;
 pub mod znode;
+pub mod zookeeper;
