@@ -82,7 +82,7 @@ struct Process<R: Replica> {
 }
 
 enum Happening<R: Replica> {
-    Tick { node: NodeId, life: u64 },
+    Tick { node: NodeId, life: u64, at: Time },
     Deliver { from: NodeId, to: NodeId, message: R::Message },
     Synced { node: NodeId, life: u64 },
     Fault,

@@ -80,6 +80,10 @@ impl Config {
             bugs: Vec::new(),
         }
     }
+
+    pub(super) fn has(&self, bug: Bug) -> bool {
+        self.bugs.contains(&bug)
+    }
 }
 
 /// One entry of the write-ahead log.

@@ -83,7 +83,7 @@ impl Replica {
         let refused = match effect {
             Effect::Reply { client, reply } => return out.push(Output::Reply { client, reply }),
             Effect::Propose(payload) => self.zab.propose(now, payload, from_zab).err(),
-            Effect::Barrier(token) => self.zab.barrier(now, token, from_zab).err(),
+            Effect::Barrier(token) => self.zab.barrier(token, from_zab).err(),
             Effect::TellLeader(app) => self.zab.tell_leader(now, app, from_zab).err(),
             Effect::TellFollower(link, app) => self.zab.tell_follower(now, link, app, from_zab).err(),
         };

@@ -28,7 +28,7 @@ impl<R: Replica> World<R> {
 
     pub(super) fn happen(&mut self, what: Happening<R>) {
         let (node, life) = match &what {
-            Happening::Tick { node, life } | Happening::Synced { node, life } => (*node, Some(*life)),
+            Happening::Tick { node, life, .. } | Happening::Synced { node, life } => (*node, Some(*life)),
             Happening::Deliver { to, .. } => (*to, None),
             Happening::Fault => return self.fault(),
             Happening::Undo(undo) => return self.undo(undo.clone()),
@@ -48,6 +48,8 @@ impl<R: Replica> World<R> {
             return;
         }
         match what {
+            // An earlier tick has taken this one's place.
+            Happening::Tick { at, .. } if process.tick != Some(at) => {}
             Happening::Tick { .. } => {
                 process.tick = None;
                 self.trace.note(self.now, Some(node), Line::Tick);
@@ -168,7 +170,7 @@ impl<R: Replica> World<R> {
         let tick = wanted.saturating_add(self.options.tick_late.draw(&mut self.timing));
         process.tick = Some(tick);
         let life = *life;
-        self.at(tick, Happening::Tick { node, life });
+        self.at(tick, Happening::Tick { node, life, at: tick });
     }
 
     fn assert_invariants(&mut self) {

@@ -1,0 +1,172 @@
+//! Seeded chaos: loss, reorder, repetition, one-way cuts, pauses, power losses and kills.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::teller::{Config, Reply, Request, Teller};
+use crate::bugs::Bug;
+use crate::replica::{ClientId, NodeId};
+use crate::sim::{Chaos, Options, Span, Violation, World, expect_violation, for_each_seed};
+use crate::zab::{self, Zxid};
+
+/// How often a client asks, and how long the chaos lasts.
+const STEP: Duration = Duration::from_millis(20);
+const CHAOS: Duration = Duration::from_secs(10);
+
+pub(super) fn world(seed: u64, options: Options, bugs: &[Bug], compact_above: usize) -> World<Teller> {
+    let peers: Vec<NodeId> = (1..=options.nodes).map(NodeId).collect();
+    let bugs = bugs.to_vec();
+    let configure = move |id, life| {
+        let zab = zab::Config { bugs: bugs.clone(), retain: 20, ..zab::Config::new(id, peers.clone()) };
+        Config { zab, life, compact_above }
+    };
+    let mut world = World::new(seed, configure, options);
+    world.invariant("state agreement", |live: &[(NodeId, &Teller)]| {
+        let mut states: BTreeMap<Zxid, (NodeId, &[u64])> = BTreeMap::new();
+        for (id, teller) in live {
+            let (first, state) = *states.entry(teller.delivered()).or_insert((*id, &teller.values));
+            if state != teller.values {
+                return Err(format!(
+                    "{first} and {id} differ at {}: {state:?} against {:?}",
+                    teller.delivered(),
+                    teller.values
+                ));
+            }
+        }
+        Ok(())
+    });
+    world
+}
+
+/// What the clients saw.
+#[derive(Default)]
+struct Clients {
+    next: u64,
+    /// Numbers that are answered with their zxid.
+    added: BTreeMap<u64, Zxid>,
+    /// What was answered when a sync was asked.
+    syncing: BTreeMap<ClientId, Zxid>,
+}
+
+impl Clients {
+    fn ask(&mut self, world: &mut World<Teller>) {
+        let nodes = world.ids();
+        self.next += 1;
+        let node = nodes[(self.next % nodes.len() as u64) as usize];
+        world.request(node, Request::Add(self.next));
+        if self.next.is_multiple_of(3) {
+            let seen = self.added.values().max().copied().unwrap_or_default();
+            let node = nodes[(self.next / 3 % nodes.len() as u64) as usize];
+            let client = world.request(node, Request::Sync);
+            self.syncing.insert(client, seen);
+        }
+    }
+
+    fn listen(&mut self, world: &mut World<Teller>) {
+        for replied in world.take_replies() {
+            match replied.reply {
+                Reply::Added { value, zxid } => {
+                    assert!((1..=self.next).contains(&value), "integrity: nobody proposed {value}");
+                    assert_eq!(self.added.insert(value, zxid), None, "integrity: {value} was delivered twice");
+                }
+                Reply::Synced(zxid) => {
+                    let seen = self.syncing[&replied.client];
+                    assert!(zxid >= seen, "sync: {} answers {zxid}, but {seen} was answered before", replied.node);
+                }
+                Reply::Refused => {}
+            }
+        }
+    }
+}
+
+impl Clients {
+    /// Asks now and then until one of these numbers is delivered everywhere.
+    fn reach_all(&mut self, world: &mut World<Teller>) -> Result<(), Violation> {
+        let first = self.next + 1;
+        for _ in 0..20 {
+            self.ask(world);
+            world.run_for(Duration::from_millis(200))?;
+            self.listen(world);
+            let delivered = |value: &u64| world.live().iter().all(|(_, teller)| teller.values.contains(value));
+            if (first..=self.next).any(|value| delivered(&value)) {
+                return Ok(());
+            }
+        }
+        world.run_until(Duration::ZERO, "a number that was asked in the calm is delivered everywhere", |_| false)
+    }
+}
+
+/// Chaos, calm, then one more number that must reach everybody.
+fn scenario(seed: u64, options: Options, bugs: &[Bug], chaos: Chaos) -> Result<Clients, Violation> {
+    let compact_above = if seed.is_multiple_of(2) { 50 } else { usize::MAX };
+    let mut world = world(seed, options, bugs, compact_above);
+    let mut clients = Clients::default();
+    world.chaos(chaos);
+    while world.now() < CHAOS {
+        clients.ask(&mut world);
+        world.run_for(STEP)?;
+        clients.listen(&mut world);
+    }
+    world.calm();
+    clients.reach_all(&mut world)?;
+    world.run_for(Duration::from_secs(1))?;
+    clients.listen(&mut world);
+    for (id, teller) in world.live() {
+        let delivered: BTreeSet<u64> = teller.values.iter().copied().collect();
+        assert_eq!(delivered.len(), teller.values.len(), "integrity: {id} delivered a number twice");
+        let lost: Vec<_> = clients.added.iter().filter(|(value, _)| !delivered.contains(value)).collect();
+        assert!(lost.is_empty(), "durability: seed {seed}, {id} lost {lost:?}");
+        assert!(delivered.last() <= Some(&clients.next), "integrity: {id} delivered what nobody proposed");
+    }
+    Ok(clients)
+}
+
+#[test]
+fn three_peers_survive_all_faults() {
+    for_each_seed(0..150, |seed| scenario(seed, Options::nodes(3), &[], Chaos::until(CHAOS)).map(drop));
+}
+
+#[test]
+fn five_peers_survive_all_faults() {
+    for_each_seed(1_000..1_100, |seed| scenario(seed, Options::nodes(5), &[], Chaos::until(CHAOS)).map(drop));
+}
+
+#[test]
+fn five_peers_survive_network_faults() {
+    for_each_seed(2_000..2_050, |seed| scenario(seed, Options::nodes(5), &[], Chaos::network(CHAOS)).map(drop));
+}
+
+#[test]
+fn slow_disks_and_frequent_power_losses_are_survived() {
+    for_each_seed(3_000..3_050, |seed| scenario(seed, slow_disks(), &[], power_losses()).map(drop));
+}
+
+#[test]
+fn chaos_leaves_enough_time_for_work() {
+    let answered = scenario(1, Options::nodes(3), &[], Chaos::until(CHAOS)).map(|clients| clients.added.len());
+    assert!(answered.as_ref().is_ok_and(|answered| *answered > 100), "{answered:?} numbers of 500 were answered");
+}
+
+#[test]
+fn a_skipped_truncation_is_found() {
+    let run = |seed| scenario(seed, Options::nodes(3), &[Bug::ZabSkipTrunc], Chaos::until(CHAOS)).map(drop);
+    let violation = expect_violation(0..40, run);
+    assert!(!violation.what.starts_with("liveness"), "{violation}");
+}
+
+#[test]
+fn an_acknowledgement_before_the_fsync_is_found() {
+    let run = |seed| scenario(seed, slow_disks(), &[Bug::ZabAckBeforeFsync], power_losses()).map(drop);
+    let violation = expect_violation(3_000..3_400, run);
+    assert!(!violation.what.starts_with("liveness"), "{violation}");
+}
+
+/// Disks so slow that there is always something to lose.
+fn slow_disks() -> Options {
+    Options { fsync: Span::millis(20, 100), ..Options::nodes(3) }
+}
+
+fn power_losses() -> Chaos {
+    let (gap, hold) = (Span::millis(20, 400), Span::millis(10, 1_500));
+    Chaos { gap, hold, power_loss: 10, partition: 8, slow_disk: 0, leader: 0.3, ..Chaos::until(CHAOS) }
+}

@@ -1,0 +1,4 @@
+//! The core in the simulator: golden scenarios, and chaos from seeds.
+
+mod chaos;
+mod teller;
