@@ -1,5 +1,9 @@
 //! The client's side of a call.
 
+pub(crate) mod etcd;
+mod tasks;
+pub(crate) mod zookeeper;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -47,6 +51,15 @@ pub enum Role {
     Follower,
     /// It knows no leader and does not serve.
     Looking,
+}
+
+/// Which reads a client asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// A read sees every write that was acknowledged before it began.
+    Linearizable,
+    /// A read is served by the node that is asked, from what it has.
+    Local,
 }
 
 /// Makes clients. The runner asks for a new one at the start, after each unknown outcome, and when a client

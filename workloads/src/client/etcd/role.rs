@@ -1,0 +1,29 @@
+//! A node's role, by `Maintenance.Status`.
+
+use super::outcome::{Effect, Stop};
+use super::pb::{StatusRequest, StatusResponse};
+use super::session::Session;
+use crate::client::{Role, Target};
+use crate::operation::Outcome;
+
+pub(super) async fn ask(target: &Target) -> Result<Role, String> {
+    let mut session = Session::open(target).await?;
+    status(&mut session).await.map(|status| role(&status)).map_err(|stop| match Outcome::from(stop) {
+        Outcome::Fail { error } | Outcome::Info { error } => error,
+        Outcome::Ok { .. } => unreachable!("a stop is never ok"),
+    })
+}
+
+async fn status(session: &mut Session) -> Result<StatusResponse, Stop> {
+    let mut maintenance = session.maintenance()?;
+    session.step(Effect::None, maintenance.status(StatusRequest {})).await
+}
+
+fn role(status: &StatusResponse) -> Role {
+    let own = status.header.as_ref().map_or(0, |header| header.member_id);
+    match status.leader {
+        0 => Role::Looking,
+        leader if leader == own => Role::Leader,
+        _ => Role::Follower,
+    }
+}

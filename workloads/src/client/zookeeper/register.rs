@@ -1,0 +1,123 @@
+//! Registers: one znode each, `/grudge/register/<key>`.
+//!
+//! An empty znode is an empty register. `write` is `setData` at any version; `cas` is `getData` and then `setData` at
+//! the version that was read, so that the server itself compares. The `version` of the history is the mzxid.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use zookeeper_client::{Acls, CreateMode, CreateOptions, Error, Stat};
+
+use super::Calls;
+use super::outcome::{Effect, Stop};
+use super::session::Session;
+use crate::client::Reads;
+use crate::operation::{Invocation, Outcome};
+
+const ROOT: &str = "/grudge/register";
+const DIRECTORY: CreateOptions<'static> = CreateMode::Persistent.with_acls(Acls::anyone_all());
+
+/// Calls on registers.
+#[derive(Clone)]
+pub(crate) struct Register {
+    reads: Reads,
+    /// Keys whose znodes this client has seen to exist.
+    known: BTreeSet<String>,
+}
+
+impl Register {
+    /// Registers that are read so.
+    pub(crate) fn new(reads: Reads) -> Self {
+        Register { reads, known: BTreeSet::new() }
+    }
+
+    /// Makes the znode if it is not there. This is set-up, not part of any operation: it may be repeated, and an
+    /// operation that does not get past it has sent nothing of its own.
+    async fn ensure(&mut self, session: &mut Session, key: &str) -> Result<String, Stop> {
+        let path = format!("{ROOT}/{key}");
+        if !self.known.contains(key) {
+            make_directory(session, &path).await?;
+            self.known.insert(key.to_owned());
+        }
+        Ok(path)
+    }
+
+    async fn read(&mut self, session: &mut Session, path: &str) -> Result<(Value, Stat), Stop> {
+        if self.reads == Reads::Linearizable {
+            let client = session.client()?;
+            session.step(Effect::None, client.sync(path)).await?;
+        }
+        let client = session.client()?;
+        let (data, stat) = session.step(Effect::None, client.get_data(path)).await?;
+        Ok((decode(&data), stat))
+    }
+
+    async fn write(&mut self, session: &mut Session, path: &str, value: &Value) -> Result<Outcome, Stop> {
+        let client = session.client()?;
+        let stat = session.step(Effect::Write, client.set_data(path, value.to_string().as_bytes(), None)).await?;
+        Ok(Outcome::ok(value.clone(), Some(stat.mzxid)))
+    }
+
+    async fn cas(&mut self, session: &mut Session, path: &str, value: &Value) -> Result<Outcome, Stop> {
+        let Some([old, new]) = value.as_array().map(Vec::as_slice) else { return Ok(Outcome::fail("bad-arguments")) };
+        let (current, stat) = self.read(session, path).await?;
+        if current != *old {
+            return Ok(Outcome::fail("mismatch"));
+        }
+        let client = session.client()?;
+        let set = client.set_data(path, new.to_string().as_bytes(), Some(stat.version));
+        let stat = session.step(Effect::Write, set).await?;
+        Ok(Outcome::ok(value.clone(), Some(stat.mzxid)))
+    }
+
+    async fn try_call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
+        let Some(key) = &invocation.key else { return Ok(Outcome::fail("no-key")) };
+        let path = self.ensure(session, key).await?;
+        match invocation.f {
+            "read" => self.read(session, &path).await.map(|(value, stat)| Outcome::ok(value, Some(stat.mzxid))),
+            "write" => self.write(session, &path, &invocation.value).await,
+            "cas" => self.cas(session, &path, &invocation.value).await,
+            _ => Ok(Outcome::fail("unsupported")),
+        }
+    }
+}
+
+#[async_trait]
+impl Calls for Register {
+    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Outcome {
+        self.try_call(session, invocation).await.unwrap_or_else(Outcome::from)
+    }
+}
+
+/// Makes a persistent znode and its parents, if they are not there.
+pub(super) async fn make_directory(session: &mut Session, path: &str) -> Result<(), Stop> {
+    let client = session.client()?;
+    match session.step(Effect::None, client.mkdir(path, &DIRECTORY)).await {
+        Ok(()) | Err(Stop::Error(_, Error::NodeExists)) => Ok(()),
+        Err(stop) => Err(stop),
+    }
+}
+
+fn decode(data: &[u8]) -> Value {
+    if data.is_empty() {
+        return Value::Null;
+    }
+    serde_json::from_slice(data).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(data).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn data_becomes_a_value() {
+        let cases =
+            [(&b""[..], Value::Null), (b"17", json!(17)), (b"\"x\"", json!("x")), (b"\xffx", json!("\u{fffd}x"))];
+        for (data, value) in cases {
+            assert_eq!(decode(data), value);
+        }
+    }
+}

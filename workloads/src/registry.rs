@@ -1,0 +1,216 @@
+//! The workloads, by name.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::client::etcd::{self, Etcd};
+use crate::client::zookeeper::{self, ZooKeeper};
+use crate::client::{Connect, Reads};
+use crate::generator::{Boxed, Build, Pace};
+use crate::operation::Invocation;
+use crate::register::Registers;
+use crate::workload::{Options, Workload};
+use crate::{judge, lock, register};
+
+/// The protocol in which clients talk to a system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// ZooKeeper's client protocol.
+    ZooKeeper,
+    /// The etcd v3 gRPC API.
+    Etcd,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Protocol::ZooKeeper => "zookeeper",
+            Protocol::Etcd => "etcd",
+        })
+    }
+}
+
+/// A workload's entry in the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it does, in a line.
+    pub summary: &'static str,
+    /// The protocols that can do it.
+    pub protocols: &'static [Protocol],
+}
+
+/// Why there is no such workload.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsupported {
+    /// Nobody has heard of it.
+    #[error("There is no workload `{name}`. There are: {}.", names(None))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// It exists, but not in this protocol.
+    #[error("The workload `{name}` cannot be run over the {protocol} protocol. It can run: {}.", names(Some(*protocol)))]
+    Protocol {
+        /// What was asked for.
+        name: &'static str,
+        /// The system's protocol.
+        protocol: Protocol,
+    },
+    /// A number that makes no sense.
+    #[error("The workload `{name}` needs at least one worker and one key, and a rate above 0.")]
+    Options {
+        /// What was asked for.
+        name: &'static str,
+    },
+}
+
+const BOTH: &[Protocol] = &[Protocol::ZooKeeper, Protocol::Etcd];
+
+const ENTRIES: [Entry; 3] = [
+    Entry {
+        name: "register",
+        summary: "read, write and compare-and-set over several keys, all of it linearizable",
+        protocols: BOTH,
+    },
+    Entry {
+        name: "register-local",
+        summary: "as register, but reads are served by the node that is asked; only updates are judged",
+        protocols: BOTH,
+    },
+    Entry {
+        name: "lock",
+        summary: "acquire, prove and release locks; fencing tokens grow and no proof succeeds after a later holder's",
+        protocols: BOTH,
+    },
+];
+
+/// All workloads, in the order in which they are shown.
+#[must_use]
+pub fn list() -> &'static [Entry] {
+    &ENTRIES
+}
+
+/// A workload over a protocol, ready to run.
+///
+/// # Errors
+/// There is none of that name, or not over that protocol, or the options make no sense; the message is for a person.
+pub fn find(name: &str, protocol: Protocol, options: &Options) -> Result<Workload, Unsupported> {
+    let entry = list().iter().find(|entry| entry.name == name);
+    let entry = entry.ok_or_else(|| Unsupported::Unknown { name: name.to_owned() })?;
+    if !entry.protocols.contains(&protocol) {
+        return Err(Unsupported::Protocol { name: entry.name, protocol });
+    }
+    if options.workers == 0 || options.keys == Some(0) || options.rate.is_some_and(|rate| rate.is_nan() || rate <= 0.0)
+    {
+        return Err(Unsupported::Options { name: entry.name });
+    }
+    Ok(match entry.name {
+        "register" => registers(entry.name, protocol, options, Reads::Linearizable),
+        "register-local" => registers(entry.name, protocol, options, Reads::Local),
+        _ => locks(entry.name, protocol, options),
+    })
+}
+
+fn registers(name: &'static str, protocol: Protocol, options: &Options, reads: Reads) -> Workload {
+    // Several workers a key, so that they meet; several keys, so that each one's history stays short enough to judge.
+    let keys = options.keys.unwrap_or_else(|| options.workers.div_ceil(2));
+    let connect: Arc<dyn Connect> = match protocol {
+        Protocol::ZooKeeper => Arc::new(ZooKeeper::new(zookeeper::Register::new(reads))),
+        Protocol::Etcd => Arc::new(Etcd::new(etcd::Register::new(reads))),
+    };
+    Workload {
+        name,
+        connect,
+        main: paced(Registers::new(options.seed, keys).boxed(), options).time_limit(options.time).boxed(),
+        liveness: register::Recovered::new(options.workers, keys).boxed(),
+        judge: match reads {
+            Reads::Linearizable => judge::registers,
+            Reads::Local => judge::local_registers,
+        },
+    }
+}
+
+fn locks(name: &'static str, protocol: Protocol, options: &Options) -> Workload {
+    // Fewer locks than workers, so that they compete; not too few, or most of the time would go by in waiting.
+    let keys = options.keys.unwrap_or_else(|| (options.workers / 2).max(1));
+    let connect: Arc<dyn Connect> = match protocol {
+        Protocol::ZooKeeper => Arc::new(ZooKeeper::new(zookeeper::Lock::default())),
+        Protocol::Etcd => Arc::new(Etcd::new(etcd::Lock::default())),
+    };
+    Workload {
+        name,
+        connect,
+        main: paced(lock::lockers(options.seed, keys, options.time), options),
+        liveness: lock::Recovered::new(options.workers, keys).boxed(),
+        judge: judge::locks,
+    }
+}
+
+fn paced(work: Boxed<Invocation>, options: &Options) -> Boxed<Invocation> {
+    match options.rate {
+        Some(rate) => work.paced(Pace::random_rate(rate, options.seed)).boxed(),
+        None => work,
+    }
+}
+
+fn names(protocol: Option<Protocol>) -> String {
+    let fitting = list().iter().filter(|entry| protocol.is_none_or(|protocol| entry.protocols.contains(&protocol)));
+    fitting.map(|entry| entry.name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use grudge_checkers::history::History;
+    use grudge_checkers::verdict::Verdict;
+
+    use super::*;
+
+    fn options() -> Options {
+        Options { seed: 1, workers: 4, keys: None, rate: None, time: Duration::from_secs(1) }
+    }
+
+    #[test]
+    fn everything_in_the_list_can_be_found() {
+        for entry in list() {
+            for protocol in entry.protocols {
+                let workload = find(entry.name, *protocol, &options()).expect("the list says that it can be run");
+                assert_eq!(workload.name, entry.name);
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_workload_gets_a_sentence() {
+        let error = find("queue", Protocol::Etcd, &options()).err().expect("there is no queue");
+        assert_eq!(error.to_string(), "There is no workload `queue`. There are: register, register-local, lock.");
+    }
+
+    #[test]
+    fn senseless_options_get_a_sentence() {
+        let senseless = [
+            Options { workers: 0, ..options() },
+            Options { keys: Some(0), ..options() },
+            Options { rate: Some(0.0), ..options() },
+            Options { rate: Some(f64::NAN), ..options() },
+        ];
+        for options in senseless {
+            let error = find("lock", Protocol::ZooKeeper, &options).err();
+            assert_eq!(error, Some(Unsupported::Options { name: "lock" }), "{options:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_history_is_never_valid() {
+        for entry in list() {
+            let workload = find(entry.name, Protocol::Etcd, &options()).expect("it is in the list");
+            for judgement in (workload.judge)(&History::default()) {
+                assert!(matches!(judgement.verdict, Verdict::Unknown { .. }), "{judgement:?}");
+            }
+        }
+    }
+}
