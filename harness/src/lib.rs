@@ -7,6 +7,7 @@ pub mod exit;
 pub mod fault;
 pub mod logging;
 pub mod nemesis;
+pub mod net;
 pub mod report;
 pub mod runner;
 pub mod sandbox;

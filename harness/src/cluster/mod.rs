@@ -1,21 +1,33 @@
 //! A cluster: real processes, each in a network namespace of its own, brought up, watched, hurt and taken down.
 //!
-//! Must live inside the sandbox ([`crate::sandbox::enter`]), within a tokio runtime.
+//! Must live inside the sandbox ([`crate::sandbox::enter`]), within a tokio runtime. Faults are put in force by
+//! [`Cluster::start`], which lives with the faults in [`crate::fault`].
+
+pub(crate) mod ready;
+pub(crate) mod replica;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex};
 use std::time::Duration;
 
+use futures::future::join_all;
 use grudge_nodes::bugs::Bug;
 use grudge_nodes::replica::NodeId;
-use grudge_workloads::client::Connect;
+use grudge_workloads::client::{Connect, Role};
+use nix::sys::signal::Signal;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
+use tokio::sync::Mutex;
 
-use crate::fault::{Active, Fault, FaultError, Receipt};
-use crate::system::System;
+use crate::fault::InForce;
+use crate::net::{FilterPlace, MOST_NODES, Net, NetError, address};
+use crate::system::{Place, System, SystemError};
+use replica::{Crashes, Replica, Start};
 
 /// What cluster is wanted.
 #[derive(Clone)]
@@ -65,14 +77,81 @@ pub struct Crash {
 /// Why there is no cluster. Each says what to do or where to look.
 #[derive(Debug, Error)]
 pub enum ClusterError {
-    /// Not yet.
-    #[error("a cluster cannot be brought up yet")]
-    Unfinished,
+    /// That many nodes do not go.
+    #[error("a cluster has 1 to {MOST_NODES} nodes, not {0}")]
+    Size(usize),
+    /// The system cannot be started so.
+    #[error(transparent)]
+    System(#[from] SystemError),
+    /// The network.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// A file or folder of the run cannot be used.
+    #[error("cannot use {path}: {cause}", path = path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        cause: io::Error,
+    },
+    /// A process could not be started at all.
+    #[error("{node} could not be started: {program}: {cause}", program = program.display())]
+    Spawn {
+        /// Whose.
+        node: String,
+        /// Which program.
+        program: PathBuf,
+        /// Why not.
+        cause: io::Error,
+    },
+    /// A replica died before the cluster served.
+    #[error("{node} died at its start ({status}); its log ends:\n{log}", log = indented(log))]
+    Died {
+        /// Which.
+        node: String,
+        /// How.
+        status: String,
+        /// What it had to say.
+        log: Vec<String>,
+    },
+    /// All live, and they do not serve.
+    #[error("the cluster does not serve after {patience:?} ({roles}); the log of {node} ends:\n{log}", log = indented(log))]
+    NotServing {
+        /// How long it was waited for.
+        patience: Duration,
+        /// What each node said of itself last.
+        roles: String,
+        /// One that does not serve.
+        node: String,
+        /// The end of its log.
+        log: Vec<String>,
+    },
+}
+
+/// Lines of a log, set off from the sentence before them.
+fn indented(lines: &[String]) -> String {
+    if lines.is_empty() {
+        return "  (it is empty)".to_owned();
+    }
+    lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }
 
 /// A running cluster. Dropped, it kills its processes.
 pub struct Cluster {
     nodes: Vec<Node>,
+    pub(crate) connect: Arc<dyn Connect>,
+    pub(crate) crashes: Crashes,
+    pub(crate) inner: Mutex<Inner>,
+}
+
+/// What only one fault at a time may touch.
+pub(crate) struct Inner {
+    pub net: Net,
+    pub replicas: Vec<Replica>,
+    /// Faults by the number of their [`crate::fault::Active`].
+    pub in_force: BTreeMap<u64, InForce>,
+    /// The number of the next fault.
+    pub next: u64,
 }
 
 impl Cluster {
@@ -80,8 +159,18 @@ impl Cluster {
     ///
     /// # Errors
     /// It does not come up; what was started was killed.
-    pub async fn up(_spec: Spec) -> Result<Cluster, ClusterError> {
-        Err(ClusterError::Unfinished)
+    pub async fn up(spec: Spec) -> Result<Cluster, ClusterError> {
+        spec.system.accept(&spec.bugs)?;
+        if spec.nodes == 0 || spec.nodes > MOST_NODES {
+            return Err(ClusterError::Size(spec.nodes));
+        }
+        let starts = starts(&spec)?;
+        let nodes: Vec<Node> = starts.iter().map(|start| start.node.clone()).collect();
+        let net = Net::up(spec.nodes).await?;
+        let crashes: Crashes = Arc::new(StdMutex::new(Vec::new()));
+        let replicas = serving_replicas(starts, &net, &crashes, &spec).await?;
+        let inner = Inner { net, replicas, in_force: BTreeMap::new(), next: 1 };
+        Ok(Cluster { nodes, connect: spec.connect, crashes, inner: Mutex::new(inner) })
     }
 
     /// The nodes, in order of their numbers.
@@ -90,42 +179,105 @@ impl Cluster {
         &self.nodes
     }
 
+    /// Where the rules of a partition sit.
+    pub async fn filter_place(&self) -> FilterPlace {
+        self.inner.lock().await.net.filter_place()
+    }
+
     /// The node that says it leads; asks all that run. Of several (one may not know yet that it was deposed) the
     /// first.
     pub async fn leader(&self) -> Option<Node> {
-        None
+        let inner = self.inner.lock().await;
+        let leaders = inner.leaders(self.connect.as_ref()).await;
+        leaders.first().map(|node| self.nodes[*node].clone())
     }
 
     /// The replicas that died of themselves so far. Each is a finding against the system.
     #[must_use]
     pub fn crashes(&self) -> Vec<Crash> {
-        Vec::new()
-    }
-
-    /// Puts a fault in force and measures it.
-    ///
-    /// # Errors
-    /// [`FaultError::Inapplicable`]: nothing was done. Anything else: nobody knows what the cluster suffered.
-    pub async fn start(&self, fault: &Fault, _rng: &mut ChaCha8Rng) -> Result<Active, FaultError> {
-        Err(FaultError::Inapplicable(fault.to_string()))
-    }
-
-    /// Takes a fault away and measures that it is gone.
-    ///
-    /// # Errors
-    /// It could not be shown to be gone.
-    pub async fn stop(&self, active: Active) -> Result<Receipt, FaultError> {
-        Ok(active.receipt)
-    }
-
-    /// Stops every fault in force, newest first.
-    ///
-    /// # Errors
-    /// The first that could not be shown to be gone; the others were stopped nevertheless.
-    pub async fn heal_all(&self) -> Result<Vec<Receipt>, FaultError> {
-        Ok(Vec::new())
+        self.crashes.lock().expect("no holder panics").clone()
     }
 
     /// Takes it down: every process killed and reaped, every link gone.
-    pub async fn down(self) {}
+    pub async fn down(self) {
+        bury(&self.inner.into_inner().replicas).await;
+    }
+}
+
+impl Inner {
+    /// The running nodes that say they lead.
+    pub(crate) async fn leaders(&self, connect: &dyn Connect) -> Vec<usize> {
+        let running = self.running();
+        let nodes: Vec<&Node> = running.iter().map(|index| &self.replicas[*index].node).collect();
+        let roles = ready::roles(&nodes, connect).await;
+        running.into_iter().zip(roles).filter(|(_, role)| *role == Ok(Role::Leader)).map(|(index, _)| index).collect()
+    }
+
+    /// The nodes that run and are not paused.
+    pub(crate) fn running(&self) -> Vec<usize> {
+        (0..self.replicas.len()).filter(|index| self.replicas[*index].is_running()).collect()
+    }
+}
+
+/// Makes the folders of all nodes and says how each is started.
+fn starts(spec: &Spec) -> Result<Vec<Start>, ClusterError> {
+    let folder = |path: PathBuf| {
+        fs::create_dir_all(&path).map_err(|cause| ClusterError::Folder { path: path.clone(), cause })?;
+        fs::canonicalize(&path).map_err(|cause| ClusterError::Folder { path, cause })
+    };
+    let grudge = std::env::current_exe()
+        .map_err(|cause| ClusterError::Folder { path: PathBuf::from("/proc/self/exe"), cause })?;
+    let addresses: Vec<Ipv4Addr> = (0..spec.nodes).map(address).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(spec.seed);
+    let mut starts = Vec::new();
+    for (index, ip) in addresses.iter().enumerate() {
+        let id = NodeId(index as u64 + 1);
+        let home = folder(spec.dir.join("nodes").join(id.to_string()))?;
+        let data = folder(home.join("data"))?;
+        let place = Place {
+            grudge: &grudge,
+            id: id.0,
+            addresses: &addresses,
+            data: &data,
+            seed: rng.random(),
+            bugs: &spec.bugs,
+        };
+        let line = spec.system.command_line(&place);
+        let client_address = SocketAddr::from((*ip, spec.system.client_port));
+        let node = Node { name: id.to_string(), id, address: IpAddr::V4(*ip), client_address };
+        starts.push(Start { node, line, env: spec.env.clone(), log: home.join("log") });
+    }
+    Ok(starts)
+}
+
+/// Starts all replicas and waits until they serve; kills them if they do not.
+async fn serving_replicas(
+    starts: Vec<Start>,
+    net: &Net,
+    crashes: &Crashes,
+    spec: &Spec,
+) -> Result<Vec<Replica>, ClusterError> {
+    let started: Result<Vec<Replica>, ClusterError> = starts
+        .into_iter()
+        .enumerate()
+        .map(|(index, start)| Replica::start(start, net.namespace(index), crashes))
+        .collect();
+    let replicas = started?;
+    match ready::serving(&replicas, spec.connect.as_ref(), spec.patience).await {
+        Ok(()) => Ok(replicas),
+        Err(error) => {
+            bury(&replicas).await;
+            Err(error)
+        }
+    }
+}
+
+/// Kills and reaps them all.
+async fn bury(replicas: &[Replica]) {
+    for replica in replicas {
+        if let Err(error) = replica.signal(Signal::SIGKILL) {
+            tracing::debug!("{error}");
+        }
+    }
+    join_all(replicas.iter().map(Replica::reaped)).await;
 }

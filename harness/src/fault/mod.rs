@@ -5,12 +5,19 @@
 //! Without a receipt there is no fault: an error. What was started is stopped through the same door, with a receipt
 //! of its own.
 
+mod inject;
+mod links;
+mod processes;
+mod resolve;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::net::Links;
 
 /// Something that happens to a cluster.
 ///
@@ -135,6 +142,14 @@ pub struct Active {
     pub fault: Fault,
     /// The proof.
     pub receipt: Receipt,
+}
+
+/// What the cluster keeps of a fault in force: nodes as indices from 0.
+#[derive(Clone, Debug)]
+pub(crate) enum InForce {
+    Partition(Links),
+    Pause(Vec<usize>),
+    Kill(Vec<usize>),
 }
 
 /// What was measured from the inside after a fault was put in force or taken away.

@@ -1,0 +1,71 @@
+//! When a cluster serves: every node answers as leader or follower, and exactly one leads.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use grudge_workloads::client::{Connect, Role, Target};
+use tokio::time::{Instant, sleep};
+
+use super::replica::{Replica, describe};
+use super::{ClusterError, Node};
+
+/// Between two rounds of questions.
+const PAUSE: Duration = Duration::from_millis(10);
+/// How long a node has to say its role.
+const ANSWER: Duration = Duration::from_millis(500);
+
+/// Waits until they serve.
+pub(crate) async fn serving(
+    replicas: &[Replica],
+    connect: &dyn Connect,
+    patience: Duration,
+) -> Result<(), ClusterError> {
+    let deadline = Instant::now() + patience;
+    loop {
+        if let Some((replica, status)) = replicas.iter().find_map(|it| it.ended().map(|status| (it, status))) {
+            return Err(ClusterError::Died {
+                node: replica.node.name.clone(),
+                status: describe(status),
+                log: replica.last_log_lines(),
+            });
+        }
+        let nodes: Vec<&Node> = replicas.iter().map(|replica| &replica.node).collect();
+        let roles = roles(&nodes, connect).await;
+        let leaders = roles.iter().filter(|role| **role == Ok(Role::Leader)).count();
+        let laggard = roles.iter().position(|role| !matches!(role, Ok(Role::Leader | Role::Follower)));
+        if laggard.is_none() && leaders == 1 {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            let replica = &replicas[laggard.unwrap_or(0)];
+            let said = nodes.iter().zip(&roles).map(|(node, role)| match role {
+                Ok(role) => format!("{} {}", node.name, format!("{role:?}").to_lowercase()),
+                Err(error) => format!("{} {error}", node.name),
+            });
+            return Err(ClusterError::NotServing {
+                patience,
+                roles: said.collect::<Vec<_>>().join(", "),
+                node: replica.node.name.clone(),
+                log: replica.last_log_lines(),
+            });
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// What these nodes say they are, asked all at once.
+pub(crate) async fn roles(nodes: &[&Node], connect: &dyn Connect) -> Vec<Result<Role, String>> {
+    join_all(nodes.iter().map(|node| async move {
+        let target = Target {
+            node: node.name.clone(),
+            address: node.client_address,
+            timeout: ANSWER,
+            ttl: Duration::from_secs(1),
+        };
+        match tokio::time::timeout(ANSWER, connect.role(&target)).await {
+            Ok(answer) => answer,
+            Err(_) => Err("does not answer".to_owned()),
+        }
+    }))
+    .await
+}

@@ -1,0 +1,223 @@
+//! One node's process, over all its lives: start, supervision, death.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::fd::BorrowedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+use super::{ClusterError, Crash, Node};
+use crate::net::enter_namespace;
+
+/// How much of the end of a log is read for its last lines.
+const LOG_TAIL: u64 = 16 * 1024;
+/// How many of them are shown.
+const LOG_LINES: usize = 12;
+
+/// The crashes of a whole cluster, in the order in which they were noticed.
+pub(crate) type Crashes = Arc<Mutex<Vec<Crash>>>;
+
+/// How a node's process is started, and its present life.
+pub(crate) struct Replica {
+    pub node: Node,
+    program: PathBuf,
+    arguments: Vec<String>,
+    env: BTreeMap<String, String>,
+    log: PathBuf,
+    life: Life,
+    /// Whether the harness has stopped it by SIGSTOP.
+    pub paused: bool,
+}
+
+/// One life: from start to death.
+struct Life {
+    pid: Pid,
+    /// Set before the harness kills it; a death without it is a crash.
+    condemned: Arc<AtomicBool>,
+    ended: watch::Receiver<Option<ExitStatus>>,
+}
+
+/// What it takes to start a replica.
+pub(crate) struct Start {
+    pub node: Node,
+    /// The program and its arguments.
+    pub line: Vec<String>,
+    pub env: BTreeMap<String, String>,
+    pub log: PathBuf,
+}
+
+impl Replica {
+    /// Starts its first life in that network namespace.
+    pub(crate) fn start(start: Start, namespace: BorrowedFd<'_>, crashes: &Crashes) -> Result<Replica, ClusterError> {
+        let Start { node, line, env, log } = start;
+        let mut line = line.into_iter();
+        let program = PathBuf::from(line.next().unwrap_or_default());
+        let arguments: Vec<String> = line.collect();
+        let child = spawn(&node, &program, &arguments, &env, &log, namespace)?;
+        let life = Life::supervised(child, &node, &log, crashes);
+        Ok(Replica { node, program, arguments, env, log, life, paused: false })
+    }
+
+    /// Starts its next life. The last one has ended.
+    pub(crate) fn restart(&mut self, namespace: BorrowedFd<'_>, crashes: &Crashes) -> Result<(), ClusterError> {
+        let child = spawn(&self.node, &self.program, &self.arguments, &self.env, &self.log, namespace)?;
+        self.life = Life::supervised(child, &self.node, &self.log, crashes);
+        self.paused = false;
+        Ok(())
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        self.life.pid
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&self) -> Option<ExitStatus> {
+        *self.life.ended.borrow()
+    }
+
+    /// Whether it runs and is not paused.
+    pub(crate) fn is_running(&self) -> bool {
+        self.ended().is_none() && !self.paused
+    }
+
+    /// Sends a signal to all of its processes.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), String> {
+        if let Some(status) = self.ended() {
+            return Err(format!("{} has ended: {}", self.node.name, describe(status)));
+        }
+        if signal == Signal::SIGKILL {
+            self.life.condemned.store(true, Ordering::SeqCst);
+        }
+        killpg(self.life.pid, signal).map_err(|error| format!("{}: {signal}: {error}", self.node.name))
+    }
+
+    /// Waits until it was reaped.
+    pub(crate) async fn reaped(&self) -> ExitStatus {
+        let mut ended = self.life.ended.clone();
+        let status = ended.wait_for(Option::is_some).await.map(|status| *status);
+        // The supervisor ends with the runtime only, and so does whoever waits here.
+        status.ok().flatten().unwrap_or_else(|| ExitStatus::from_raw(0))
+    }
+
+    pub(crate) fn last_log_lines(&self) -> Vec<String> {
+        last_lines(&self.log)
+    }
+}
+
+impl Drop for Life {
+    /// A cluster that is dropped leaves no process, paused ones included.
+    fn drop(&mut self) {
+        if self.ended.borrow().is_none() {
+            self.condemned.store(true, Ordering::SeqCst);
+            if let Err(error) = killpg(self.pid, Signal::SIGKILL) {
+                tracing::debug!("process group {} could not be killed: {error}", self.pid);
+            }
+        }
+    }
+}
+
+impl Life {
+    fn supervised(mut child: Child, node: &Node, log: &Path, crashes: &Crashes) -> Life {
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
+        let pid = pid.expect("a child that was not waited for has a number");
+        let condemned = Arc::new(AtomicBool::new(false));
+        let (tell, ended) = watch::channel(None);
+        let (name, log, crashes, sentence) =
+            (node.name.clone(), log.to_owned(), Arc::clone(crashes), Arc::clone(&condemned));
+        tokio::spawn(async move {
+            let status = match child.wait().await {
+                Ok(status) => status,
+                Err(error) => {
+                    tracing::error!("{name} cannot be waited for: {error}");
+                    return;
+                }
+            };
+            let killed_by_us = sentence.load(Ordering::SeqCst) && status.signal() == Some(Signal::SIGKILL as i32);
+            if !killed_by_us {
+                let crash = Crash { node: name, status: describe(status), log: last_lines(&log) };
+                tracing::warn!("{} died: {}", crash.node, crash.status);
+                crashes.lock().expect("no holder panics").push(crash);
+            }
+            tell.send_replace(Some(status));
+        });
+        Life { pid, condemned, ended }
+    }
+}
+
+fn spawn(
+    node: &Node,
+    program: &Path,
+    arguments: &[String],
+    env: &BTreeMap<String, String>,
+    log: &Path,
+    namespace: BorrowedFd<'_>,
+) -> Result<Child, ClusterError> {
+    let unusable = |cause: std::io::Error| ClusterError::Folder { path: log.to_owned(), cause };
+    let output = OpenOptions::new().create(true).append(true).open(log).map_err(unusable)?;
+    let errors = output.try_clone().map_err(unusable)?;
+    let mut command = Command::new(program);
+    // No PR_SET_PDEATHSIG: it fires when the *thread* that spawned the child ends, and a runtime ends idle threads.
+    // The sandbox's pid namespace kills replicas whose harness is gone.
+    command.args(arguments).envs(env).stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
+    enter_namespace(&mut command, namespace);
+    command.spawn().map_err(|cause| ClusterError::Spawn { node: node.name.clone(), program: program.to_owned(), cause })
+}
+
+/// How a process ended, for people.
+pub(crate) fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(number)) => match Signal::try_from(number) {
+            Ok(signal) => format!("killed by {signal}"),
+            Err(_) => format!("killed by signal {number}"),
+        },
+        (None, None) => status.to_string(),
+    }
+}
+
+/// The last lines of a log; none if there is no such log.
+fn last_lines(log: &Path) -> Vec<String> {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = fs::File::open(log)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL)))?;
+        let mut tail = Vec::new();
+        file.take(LOG_TAIL).read_to_end(&mut tail)?;
+        Ok(tail)
+    };
+    let tail = read().unwrap_or_default();
+    let text = String::from_utf8_lossy(&tail);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES)..].iter().map(|line| (*line).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_long_log_is_shown() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let log = folder.path().join("log");
+        let text: String = (0..10_000).map(|line| format!("line {line}\n")).collect();
+        fs::write(&log, text).expect("a small file can be written");
+        let lines = last_lines(&log);
+        assert_eq!(lines.len(), LOG_LINES);
+        assert_eq!(lines.last().map(String::as_str), Some("line 9999"));
+    }
+
+    #[test]
+    fn ends_are_named() {
+        assert_eq!(describe(ExitStatus::from_raw(101 << 8)), "exit code 101");
+        assert_eq!(describe(ExitStatus::from_raw(11)), "killed by SIGSEGV");
+    }
+}

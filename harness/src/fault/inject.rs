@@ -1,0 +1,100 @@
+//! How a cluster is hurt and healed: the one door for every fault.
+
+use std::time::Instant;
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use super::resolve::{self, Situation};
+use super::{Active, Fault, FaultError, InForce, Receipt, Shape, Targets, links, processes};
+use crate::cluster::{Cluster, Inner};
+
+impl Cluster {
+    /// Puts a fault in force and measures it.
+    ///
+    /// # Errors
+    /// [`FaultError::Inapplicable`]: nothing was done. Anything else: nobody knows what the cluster suffered.
+    pub async fn start(&self, fault: &Fault, rng: &mut ChaCha8Rng) -> Result<Active, FaultError> {
+        let mut inner = self.inner.lock().await;
+        let inner = &mut *inner;
+        let leader = if needs_leader(fault) {
+            let leaders = inner.leaders(self.connect.as_ref()).await;
+            (!leaders.is_empty()).then(|| leaders[rng.random_range(0..leaders.len())])
+        } else {
+            None
+        };
+        let decided = Instant::now();
+        let id = inner.next;
+        inner.next += 1;
+        let in_force = decide(inner, fault, leader, rng).map_err(FaultError::Inapplicable)?;
+        let receipt = match &in_force {
+            InForce::Partition(cuts) => links::cut(inner, cuts, decided).await?,
+            InForce::Pause(nodes) => processes::pause(inner, nodes, decided).await?,
+            InForce::Kill(nodes) => {
+                // Recorded before it is proven: a node that is down is started again whatever was measured.
+                inner.in_force.insert(id, in_force.clone());
+                processes::kill(inner, nodes, decided).await?
+            }
+        };
+        let exact = match &in_force {
+            InForce::Partition(cuts) => Fault::Partition(links::exact(inner, cuts)),
+            InForce::Pause(nodes) => Fault::Pause(Targets::Nodes(processes::names(inner, nodes))),
+            InForce::Kill(nodes) => Fault::Kill(Targets::Nodes(processes::names(inner, nodes))),
+        };
+        inner.in_force.insert(id, in_force);
+        Ok(Active { id, fault: exact, receipt })
+    }
+
+    /// Takes a fault away and measures that it is gone, and that it had lasted until then.
+    ///
+    /// # Errors
+    /// It could not be shown to be gone, or it was gone before its time.
+    pub async fn stop(&self, active: Active) -> Result<Receipt, FaultError> {
+        let mut inner = self.inner.lock().await;
+        match inner.in_force.remove(&active.id) {
+            Some(in_force) => self.undo(&mut inner, &in_force).await,
+            None => Err(FaultError::Inapplicable(format!("{} was stopped already", active.fault))),
+        }
+    }
+
+    /// Stops every fault in force, newest first.
+    ///
+    /// # Errors
+    /// The first that could not be shown to be gone; the others were stopped nevertheless.
+    pub async fn heal_all(&self) -> Result<Vec<Receipt>, FaultError> {
+        let mut inner = self.inner.lock().await;
+        let mut receipts = Vec::new();
+        while let Some((_, in_force)) = inner.in_force.pop_last() {
+            receipts.push(self.undo(&mut inner, &in_force).await);
+        }
+        receipts.into_iter().collect()
+    }
+
+    async fn undo(&self, inner: &mut Inner, in_force: &InForce) -> Result<Receipt, FaultError> {
+        let decided = Instant::now();
+        match in_force {
+            InForce::Partition(cuts) => links::heal(inner, cuts, decided).await,
+            InForce::Pause(nodes) => processes::resume(inner, nodes, decided).await,
+            InForce::Kill(nodes) => processes::restart(inner, nodes, &self.crashes, decided).await,
+        }
+    }
+}
+
+fn needs_leader(fault: &Fault) -> bool {
+    match fault {
+        Fault::Partition(shape) => matches!(shape, Shape::Leader),
+        Fault::Pause(targets) | Fault::Kill(targets) => matches!(targets, Targets::Leader | Targets::Followers),
+    }
+}
+
+/// Who is meant.
+fn decide(inner: &Inner, fault: &Fault, leader: Option<usize>, rng: &mut ChaCha8Rng) -> Result<InForce, String> {
+    let names: Vec<String> = inner.replicas.iter().map(|replica| replica.node.name.clone()).collect();
+    let running = inner.running();
+    let situation = Situation { names: &names, leader, running: &running };
+    Ok(match fault {
+        Fault::Partition(shape) => InForce::Partition(resolve::cuts(shape, &situation, rng)?),
+        Fault::Pause(targets) => InForce::Pause(resolve::nodes(targets, &situation, rng)?),
+        Fault::Kill(targets) => InForce::Kill(resolve::nodes(targets, &situation, rng)?),
+    })
+}

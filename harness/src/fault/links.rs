@@ -1,0 +1,106 @@
+//! Partitions: cut links, and look from the inside whether exactly those are silent.
+
+use std::time::Instant;
+
+use super::{Evidence, FaultError, InForce, Receipt, Shape};
+use crate::cluster::Inner;
+use crate::fault::resolve;
+use crate::net::Links;
+
+/// How many links a sentence lists.
+const SHOWN: usize = 6;
+
+/// Cuts these links beside those already cut, and measures.
+pub(super) async fn cut(inner: &Inner, links: &Links, decided: Instant) -> Result<Receipt, FaultError> {
+    let names = names(inner);
+    let wanted: Links = cut_now(inner).union(links).copied().collect();
+    let fault = format!("partition {}", resolve::exact_shape(links, &names));
+    inner
+        .net
+        .cut(&wanted)
+        .await
+        .map_err(|error| FaultError::Failed { fault: fault.clone(), cause: error.to_string() })?;
+    match measure(inner, &wanted, &fault).await {
+        Ok(evidence) => Ok(Receipt { nodes: touched(links, &names), evidence, took: decided.elapsed() }),
+        Err(error) => {
+            if let Err(again) = inner.net.cut(&cut_now(inner)).await {
+                tracing::error!("a partition without a receipt could not be undone: {again}");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Checks that these links were silent to the end, heals them (unless another partition cuts them too), and
+/// measures. They no longer count as in force.
+pub(super) async fn heal(inner: &Inner, links: &Links, decided: Instant) -> Result<Receipt, FaultError> {
+    let names = names(inner);
+    let fault = format!("partition {}", resolve::exact_shape(links, &names));
+    let remaining = cut_now(inner);
+    let until_now: Links = remaining.union(links).copied().collect();
+    let lasted = measure(inner, &until_now, &fault).await;
+    let healing = format!("healing of {fault}");
+    inner
+        .net
+        .cut(&remaining)
+        .await
+        .map_err(|error| FaultError::Failed { fault: healing.clone(), cause: error.to_string() })?;
+    let evidence = measure(inner, &remaining, &healing).await?;
+    lasted?;
+    Ok(Receipt { nodes: touched(links, &names), evidence, took: decided.elapsed() })
+}
+
+/// All links that partitions in force cut.
+fn cut_now(inner: &Inner) -> Links {
+    let partitions = inner.in_force.values().filter_map(|fault| match fault {
+        InForce::Partition(links) => Some(links),
+        InForce::Pause(_) | InForce::Kill(_) => None,
+    });
+    partitions.flatten().copied().collect()
+}
+
+/// Which links are silent; an error unless they are exactly these.
+async fn measure(inner: &Inner, expected: &Links, fault: &str) -> Result<Evidence, FaultError> {
+    let silent = inner.net.silent(expected).await;
+    let names = names(inner);
+    let nodes = names.len();
+    if silent == *expected {
+        let passing = nodes * (nodes - 1) - silent.len();
+        return Ok(Evidence::Links { silent: silent.iter().map(|link| arrow(link, &names)).collect(), passing });
+    }
+    let mut seen = Vec::new();
+    let open: Vec<String> = expected.difference(&silent).map(|link| arrow(link, &names)).collect();
+    if !open.is_empty() {
+        seen.push(format!("cut and yet passing: {}", shown(&open)));
+    }
+    let closed: Vec<String> = silent.difference(expected).map(|link| arrow(link, &names)).collect();
+    if !closed.is_empty() {
+        seen.push(format!("not cut and yet silent: {}", shown(&closed)));
+    }
+    Err(FaultError::NoReceipt { fault: fault.to_owned(), seen: seen.join("; ") })
+}
+
+fn shown(links: &[String]) -> String {
+    let rest = links.len().saturating_sub(SHOWN);
+    let list = links[..links.len() - rest].join(", ");
+    if rest == 0 { list } else { format!("{list} and {rest} more") }
+}
+
+fn arrow((from, to): &(usize, usize), names: &[String]) -> String {
+    format!("{}→{}", names[*from], names[*to])
+}
+
+fn names(inner: &Inner) -> Vec<String> {
+    inner.replicas.iter().map(|replica| replica.node.name.clone()).collect()
+}
+
+/// The nodes at either end of these links.
+fn touched(links: &Links, names: &[String]) -> Vec<String> {
+    let touches = |node: usize| links.iter().any(|(from, to)| *from == node || *to == node);
+    (0..names.len()).filter(|node| touches(*node)).map(|node| names[node].clone()).collect()
+}
+
+/// The shape that does exactly this again.
+pub(super) fn exact(inner: &Inner, links: &Links) -> Shape {
+    resolve::exact_shape(links, &names(inner))
+}

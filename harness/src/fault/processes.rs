@@ -1,0 +1,202 @@
+//! Pauses and kills: signals, and what /proc and wait say of them afterwards.
+
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
+
+use futures::future::try_join_all;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use procfs::process::{ProcState, all_processes};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use super::{Evidence, FaultError, Process, Receipt};
+use crate::cluster::Inner;
+use crate::cluster::replica::{Crashes, Replica, describe};
+
+/// How long a signal has to show its effect; a thread inside fsync stops only after it.
+const EFFECT: Duration = Duration::from_secs(5);
+/// How long a restarted replica has until its client port accepts.
+const ACCEPT: Duration = Duration::from_secs(20);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Stops the processes of these nodes.
+pub(super) async fn pause(inner: &mut Inner, nodes: &[usize], decided: Instant) -> Result<Receipt, FaultError> {
+    let fault = format!("pause {}", names(inner, nodes).join("+"));
+    let paused = stop_all(inner, nodes, &fault).await;
+    match paused {
+        Ok(processes) => Ok(receipt(inner, nodes, Evidence::Stopped(processes), decided)),
+        Err(error) => {
+            for node in nodes {
+                inner.replicas[*node].paused = false;
+                if let Err(again) = inner.replicas[*node].signal(Signal::SIGCONT) {
+                    tracing::debug!("{again}");
+                }
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn stop_all(inner: &mut Inner, nodes: &[usize], fault: &str) -> Result<Vec<Process>, FaultError> {
+    for node in nodes {
+        send(&inner.replicas[*node], Signal::SIGSTOP, fault)?;
+        inner.replicas[*node].paused = true;
+    }
+    try_join_all(nodes.iter().map(|node| until(&inner.replicas[*node], fault, Look::AllStopped))).await
+}
+
+/// Checks that these nodes were stopped to the end, and lets them go on.
+pub(super) async fn resume(inner: &mut Inner, nodes: &[usize], decided: Instant) -> Result<Receipt, FaultError> {
+    let fault = format!("pause {}", names(inner, nodes).join("+"));
+    let lasted = nodes.iter().map(|node| look(&inner.replicas[*node], &fault, Look::AllStopped)).collect::<Vec<_>>();
+    let healing = format!("end of {fault}");
+    for node in nodes {
+        inner.replicas[*node].paused = false;
+    }
+    let sent: Vec<_> = nodes.iter().map(|node| send(&inner.replicas[*node], Signal::SIGCONT, &healing)).collect();
+    sent.into_iter().collect::<Result<Vec<()>, _>>()?;
+    let running =
+        try_join_all(nodes.iter().map(|node| until(&inner.replicas[*node], &healing, Look::NoneStopped))).await?;
+    for seen in lasted {
+        seen?.map_err(|seen| FaultError::NoReceipt { fault: fault.clone(), seen: format!("at its end {seen}") })?;
+    }
+    Ok(receipt(inner, nodes, Evidence::Running(running), decided))
+}
+
+/// Kills the processes of these nodes.
+pub(super) async fn kill(inner: &Inner, nodes: &[usize], decided: Instant) -> Result<Receipt, FaultError> {
+    let fault = format!("kill {}", names(inner, nodes).join("+"));
+    for node in nodes {
+        send(&inner.replicas[*node], Signal::SIGKILL, &fault)?;
+    }
+    let killed = try_join_all(nodes.iter().map(|node| death(&inner.replicas[*node], &fault))).await?;
+    Ok(receipt(inner, nodes, Evidence::Killed(killed), decided))
+}
+
+/// Starts these nodes again on what their disks hold.
+pub(super) async fn restart(
+    inner: &mut Inner,
+    nodes: &[usize],
+    crashes: &Crashes,
+    decided: Instant,
+) -> Result<Receipt, FaultError> {
+    let fault = format!("restart of {}", names(inner, nodes).join("+"));
+    let Inner { net, replicas, .. } = inner;
+    for node in nodes {
+        let replica = &mut replicas[*node];
+        if replica.ended().is_none() {
+            let seen = format!("{} was running already", replica.node.name);
+            return Err(FaultError::NoReceipt { fault, seen });
+        }
+        replica
+            .restart(net.namespace(*node), crashes)
+            .map_err(|error| FaultError::Failed { fault: fault.clone(), cause: error.to_string() })?;
+    }
+    let up = try_join_all(nodes.iter().map(|node| accepting(&replicas[*node], &fault))).await?;
+    Ok(receipt(inner, nodes, Evidence::Restarted(up), decided))
+}
+
+fn receipt(inner: &Inner, nodes: &[usize], evidence: Evidence, decided: Instant) -> Receipt {
+    Receipt { nodes: names(inner, nodes), evidence, took: decided.elapsed() }
+}
+
+/// The names of these nodes.
+pub(super) fn names(inner: &Inner, nodes: &[usize]) -> Vec<String> {
+    nodes.iter().map(|node| inner.replicas[*node].node.name.clone()).collect()
+}
+
+fn send(replica: &Replica, signal: Signal, fault: &str) -> Result<(), FaultError> {
+    replica.signal(signal).map_err(|cause| FaultError::NoReceipt { fault: fault.to_owned(), seen: cause })
+}
+
+/// What all threads of a replica should look like.
+#[derive(Clone, Copy)]
+enum Look {
+    AllStopped,
+    NoneStopped,
+}
+
+/// Looks until it is so.
+async fn until(replica: &Replica, fault: &str, wanted: Look) -> Result<Process, FaultError> {
+    let deadline = Instant::now() + EFFECT;
+    loop {
+        match look(replica, fault, wanted)? {
+            Ok(process) => return Ok(process),
+            Err(seen) if Instant::now() >= deadline => {
+                return Err(FaultError::NoReceipt { fault: fault.to_owned(), seen });
+            }
+            Err(_) => sleep(LOOK).await,
+        }
+    }
+}
+
+/// Looks once at all threads of all processes of a replica: the process as wanted, or what is seen instead.
+fn look(replica: &Replica, fault: &str, wanted: Look) -> Result<Result<Process, String>, FaultError> {
+    let name = &replica.node.name;
+    if let Some(status) = replica.ended() {
+        let seen = format!("{name} has ended: {}", describe(status));
+        return Err(FaultError::NoReceipt { fault: fault.to_owned(), seen });
+    }
+    let unreadable =
+        |cause: procfs::ProcError| FaultError::Failed { fault: fault.to_owned(), cause: cause.to_string() };
+    let states = thread_states(replica.pid()).map_err(unreadable)?;
+    let stopped = states.iter().filter(|state| **state == ProcState::Stopped).count();
+    let as_wanted = match wanted {
+        Look::AllStopped => stopped == states.len() && stopped > 0,
+        Look::NoneStopped => stopped == 0,
+    };
+    Ok(if as_wanted {
+        Ok(Process { node: name.clone(), pid: replica.pid().as_raw(), threads: states.len() })
+    } else {
+        Err(format!("{stopped} of {} threads of {name} are in state T", states.len()))
+    })
+}
+
+/// The states of all threads of all processes of a group. What ends while it is looked at is left out.
+fn thread_states(group: Pid) -> procfs::ProcResult<Vec<ProcState>> {
+    let mut states = Vec::new();
+    for process in all_processes()?.flatten() {
+        if !process.stat().is_ok_and(|stat| stat.pgrp == group.as_raw()) {
+            continue;
+        }
+        let Ok(tasks) = process.tasks() else { continue };
+        let stats = tasks.flatten().filter_map(|task| task.stat().ok());
+        states.extend(stats.filter_map(|stat| stat.state().ok()));
+    }
+    Ok(states)
+}
+
+/// Waits until a killed replica was reaped.
+async fn death(replica: &Replica, fault: &str) -> Result<Process, FaultError> {
+    let name = &replica.node.name;
+    let no_receipt = |seen: String| FaultError::NoReceipt { fault: fault.to_owned(), seen };
+    let status = timeout(EFFECT, replica.reaped())
+        .await
+        .map_err(|_| no_receipt(format!("{name} is not dead {EFFECT:?} after SIGKILL")))?;
+    if status.signal() != Some(Signal::SIGKILL as i32) {
+        return Err(no_receipt(format!("{name} ended otherwise: {}", describe(status))));
+    }
+    Ok(Process { node: name.clone(), pid: replica.pid().as_raw(), threads: 0 })
+}
+
+/// Waits until a restarted replica accepts clients.
+async fn accepting(replica: &Replica, fault: &str) -> Result<Process, FaultError> {
+    let name = &replica.node.name;
+    let no_receipt = |seen: String| FaultError::NoReceipt { fault: fault.to_owned(), seen };
+    tokio::select! {
+        status = replica.reaped() => Err(no_receipt(format!("{name} died at its start: {}", describe(status)))),
+        open = timeout(ACCEPT, connectable(replica.node.client_address)) => match open {
+            Ok(()) => Ok(Process { node: name.clone(), pid: replica.pid().as_raw(), threads: 1 }),
+            Err(_) => Err(no_receipt(format!("{name} accepts no client {ACCEPT:?} after its start"))),
+        },
+    }
+}
+
+async fn connectable(address: SocketAddr) {
+    while TcpStream::connect(address).await.is_err() {
+        sleep(LOOK).await;
+    }
+}

@@ -1,0 +1,263 @@
+//! From what is wanted to who is meant: shapes become directed cuts, targets become nodes.
+//!
+//! Nodes are indices here, from 0. Whatever is drawn is drawn from the generator handed in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::seq::SliceRandom;
+use rand::{Rng, RngExt};
+
+use super::{Shape, Targets};
+use crate::net::Links;
+
+/// What has to be known of a cluster to say who is meant.
+pub(crate) struct Situation<'a> {
+    /// The nodes' names.
+    pub names: &'a [String],
+    /// The node that says it leads, if it was asked for and there is one.
+    pub leader: Option<usize>,
+    /// The nodes that run and are not paused.
+    pub running: &'a [usize],
+}
+
+impl Situation<'_> {
+    fn leader(&self) -> Result<usize, String> {
+        self.leader.ok_or_else(|| "no node says at the moment that it leads".to_owned())
+    }
+
+    fn index(&self, name: &str) -> Result<usize, String> {
+        self.names
+            .iter()
+            .position(|known| known == name)
+            .ok_or_else(|| format!("there is no node `{name}`; the nodes are: {}", self.names.join(", ")))
+    }
+}
+
+/// The links a shape cuts.
+pub(crate) fn cuts(shape: &Shape, situation: &Situation<'_>, rng: &mut impl Rng) -> Result<Links, String> {
+    let count = situation.names.len();
+    if count < 2 {
+        return Err("a cluster of one node has no link to cut".to_owned());
+    }
+    let mut order: Vec<usize> = (0..count).collect();
+    order.shuffle(rng);
+    let tolerated = (count - 1) / 2;
+    Ok(match shape {
+        Shape::Halves => apart(&order, count / 2),
+        Shape::One => apart(&order, 1),
+        Shape::Minority => apart(&order, rng.random_range(1..=tolerated.max(1))),
+        Shape::Leader => {
+            let leader = situation.leader()?;
+            order.sort_by_key(|node| *node != leader);
+            apart(&order, 1)
+        }
+        Shape::OneWay => {
+            let half = if rng.random() { count / 2 } else { count - count / 2 };
+            let (senders, receivers) = order.split_at(half);
+            pairs(senders, receivers).collect()
+        }
+        Shape::Bridge => {
+            if count < 3 {
+                return Err("a bridge takes at least three nodes".to_owned());
+            }
+            let halves = &order[1..];
+            apart(halves, halves.len() / 2)
+        }
+        Shape::MajoritiesRing => {
+            if count < 3 {
+                return Err("a ring of majorities takes at least three nodes".to_owned());
+            }
+            ring(&order)
+        }
+        Shape::Cuts(wanted) => named_cuts(wanted, situation)?,
+    })
+}
+
+/// Both directions between the first `size` nodes and the others.
+fn apart(order: &[usize], size: usize) -> Links {
+    let (left, right) = order.split_at(size);
+    pairs(left, right).chain(pairs(right, left)).collect()
+}
+
+fn pairs<'a>(from: &'a [usize], to: &'a [usize]) -> impl Iterator<Item = (usize, usize)> + 'a {
+    from.iter().flat_map(move |from| to.iter().map(move |to| (*from, *to)))
+}
+
+/// Each node hears the majority that lies around it on the ring, and nobody else.
+fn ring(order: &[usize]) -> Links {
+    let count = order.len();
+    let majority = count / 2 + 1;
+    let before = (majority - 1) / 2;
+    let mut links = Links::new();
+    for position in 0..count {
+        for step in majority..count {
+            links.insert((order[(position + count - before + step) % count], order[position]));
+        }
+    }
+    links
+}
+
+fn named_cuts(wanted: &BTreeMap<String, BTreeSet<String>>, situation: &Situation<'_>) -> Result<Links, String> {
+    let mut links = Links::new();
+    for (node, deaf_to) in wanted {
+        let to = situation.index(node)?;
+        for name in deaf_to {
+            let from = situation.index(name)?;
+            if from == to {
+                return Err(format!("`{name}` cannot be cut off from itself"));
+            }
+            links.insert((from, to));
+        }
+    }
+    Ok(links)
+}
+
+/// The shape that cuts exactly these links.
+pub(crate) fn exact_shape(links: &Links, names: &[String]) -> Shape {
+    let mut cuts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (from, to) in links {
+        cuts.entry(names[*to].clone()).or_default().insert(names[*from].clone());
+    }
+    Shape::Cuts(cuts)
+}
+
+/// The nodes that targets mean, in ascending order; at least one.
+pub(crate) fn nodes(targets: &Targets, situation: &Situation<'_>, rng: &mut impl Rng) -> Result<Vec<usize>, String> {
+    let tolerated = (situation.names.len() - 1) / 2;
+    let mut random = situation.running.to_vec();
+    random.shuffle(rng);
+    let mut chosen = match targets {
+        Targets::One => random.into_iter().take(1).collect(),
+        Targets::Minority => random.into_iter().take(tolerated.max(1)).collect(),
+        Targets::Majority => random.into_iter().take(tolerated + 1).collect(),
+        Targets::All => random,
+        Targets::Leader => vec![situation.leader()?],
+        Targets::Followers => {
+            let leader = situation.leader()?;
+            random.into_iter().filter(|node| *node != leader).collect()
+        }
+        Targets::Nodes(names) => names.iter().map(|name| situation.index(name)).collect::<Result<Vec<_>, _>>()?,
+    };
+    chosen.sort_unstable();
+    chosen.dedup();
+    if let Some(idle) = chosen.iter().find(|node| !situation.running.contains(node)) {
+        return Err(format!("{} does not run at the moment", situation.names[*idle]));
+    }
+    if chosen.is_empty() {
+        return Err("no node runs that could be hit".to_owned());
+    }
+    Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    fn names(count: usize) -> Vec<String> {
+        (1..=count).map(|id| format!("n{id}")).collect()
+    }
+
+    fn cut(shape: &Shape, count: usize, seed: u64) -> Links {
+        let names = names(count);
+        let situation = Situation { names: &names, leader: Some(count - 1), running: &[] };
+        cuts(shape, &situation, &mut ChaCha8Rng::seed_from_u64(seed))
+            .unwrap_or_else(|error| panic!("{shape} of {count} nodes, seed {seed}: {error}"))
+    }
+
+    /// Whom each node still hears, itself included.
+    fn heard(links: &Links, count: usize) -> Vec<BTreeSet<usize>> {
+        (0..count).map(|to| (0..count).filter(|from| !links.contains(&(*from, to))).collect()).collect()
+    }
+
+    #[test]
+    fn a_ring_shows_each_node_a_majority_of_its_own() {
+        for count in 3..=9 {
+            for seed in 0..20 {
+                let views = heard(&cut(&Shape::MajoritiesRing, count, seed), count);
+                for (node, view) in views.iter().enumerate() {
+                    assert_eq!(view.len(), count / 2 + 1, "{count} nodes, seed {seed}: view of {node}");
+                    assert!(view.contains(&node), "{count} nodes, seed {seed}: {node} hears itself");
+                }
+                let distinct: BTreeSet<_> = views.iter().collect();
+                assert_eq!(distinct.len(), count, "{count} nodes, seed {seed}: no two views are equal");
+            }
+        }
+    }
+
+    #[test]
+    fn symmetric_shapes_cut_both_directions() {
+        for shape in [Shape::Halves, Shape::One, Shape::Bridge, Shape::Leader, Shape::Minority] {
+            for seed in 0..20 {
+                let links = cut(&shape, 5, seed);
+                let back: Links = links.iter().map(|(from, to)| (*to, *from)).collect();
+                assert_eq!(links, back, "{shape}, seed {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_way_lets_packets_cross_in_one_direction_only() {
+        for seed in 0..20 {
+            let links = cut(&Shape::OneWay, 5, seed);
+            assert_eq!(links.len(), 6, "seed {seed}: two and three nodes");
+            assert!(links.iter().all(|(from, to)| !links.contains(&(*to, *from))), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn sizes_of_the_sides() {
+        for seed in 0..20 {
+            let smaller = |shape: &Shape| heard(&cut(shape, 5, seed), 5).iter().map(BTreeSet::len).min();
+            assert_eq!(smaller(&Shape::Halves), Some(2), "seed {seed}");
+            assert_eq!(smaller(&Shape::One), Some(1), "seed {seed}");
+            assert!(smaller(&Shape::Minority) <= Some(2), "seed {seed}");
+            let bridge = heard(&cut(&Shape::Bridge, 5, seed), 5);
+            let mut seen: Vec<_> = bridge.iter().map(BTreeSet::len).collect();
+            seen.sort_unstable();
+            assert_eq!(seen, [3, 3, 3, 3, 5], "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn the_leader_is_cut_off_alone() {
+        assert_eq!(heard(&cut(&Shape::Leader, 5, 3), 5)[4], BTreeSet::from([4]));
+    }
+
+    #[test]
+    fn an_exact_shape_cuts_the_same_links_again() {
+        for seed in 0..20 {
+            let links = cut(&Shape::MajoritiesRing, 5, seed);
+            assert_eq!(cut(&exact_shape(&links, &names(5)), 5, 0), links, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn targets_mean_running_nodes_only() {
+        let names = names(5);
+        let situation = Situation { names: &names, leader: Some(2), running: &[0, 2, 4] };
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut meant = |targets| nodes(&targets, &situation, &mut rng);
+        assert_eq!(meant(Targets::All), Ok(vec![0, 2, 4]));
+        assert_eq!(meant(Targets::Leader), Ok(vec![2]));
+        assert_eq!(meant(Targets::Followers), Ok(vec![0, 4]));
+        assert_eq!(meant(Targets::Minority).map(|nodes| nodes.len()), Ok(2));
+        assert_eq!(meant(Targets::Majority).map(|nodes| nodes.len()), Ok(3));
+        assert_eq!(meant(Targets::Nodes(vec!["n2".into()])), Err("n2 does not run at the moment".into()));
+        assert_eq!(
+            meant(Targets::Nodes(vec!["n9".into()])),
+            Err("there is no node `n9`; the nodes are: n1, n2, n3, n4, n5".into())
+        );
+    }
+
+    #[test]
+    fn without_a_leader_nobody_can_be_meant_by_it() {
+        let names = names(3);
+        let situation = Situation { names: &names, leader: None, running: &[0, 1, 2] };
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        assert!(cuts(&Shape::Leader, &situation, &mut rng).is_err());
+        assert!(nodes(&Targets::Leader, &situation, &mut rng).is_err());
+    }
+}

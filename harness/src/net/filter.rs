@@ -1,0 +1,183 @@
+//! Cutting links with iptables: the whole cluster in one step.
+//!
+//! One `iptables-restore` replaces a chain of our own atomically. Where the kernel shows bridged packets to iptables
+//! (br_netfilter), that chain sits in the hub and one call cuts everything at one instant. Elsewhere every node's
+//! namespace has such a chain on its way in, and as many calls run side by side. Which of the two holds is found by
+//! cutting a link and looking. Packets are dropped, as by a cut cable: established connections hang.
+
+use std::fmt::Write as _;
+use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use futures::future::try_join_all;
+use nix::sched::{CloneFlags, setns};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use super::link::Space;
+use super::probe::Probes;
+use super::{Links, NetError};
+
+/// Our chain, in whichever namespace.
+const CHAIN: &str = "GRUDGE";
+
+/// Where the rules sit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilterPlace {
+    /// In the hub, for the whole cluster at one instant.
+    Hub,
+    /// In each node's namespace, for what arrives there.
+    EachNode,
+}
+
+pub(super) struct Filter {
+    restore: PathBuf,
+    place: FilterPlace,
+}
+
+/// Finds `iptables-restore`, also where an ordinary user's path does not lead.
+pub(super) fn find_restore() -> Result<PathBuf, NetError> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join("iptables-restore"))
+        .find(|program| program.is_file())
+        .ok_or(NetError::NoIptables)
+}
+
+impl Filter {
+    /// Finds out where rules take effect, and leaves that place prepared with nothing cut.
+    pub(super) async fn choose(restore: PathBuf, nodes: &[Space], probes: &Probes) -> Result<Filter, NetError> {
+        let mut seen = String::new();
+        for place in [FilterPlace::Hub, FilterPlace::EachNode] {
+            let filter = Filter { restore: restore.clone(), place };
+            match filter.works(nodes, probes).await {
+                Ok(None) => return Ok(filter),
+                Ok(Some(symptom)) => write!(seen, "{place:?}: {symptom}; ").expect("a string takes all"),
+                Err(NetError::Iptables { place, cause }) => {
+                    write!(seen, "{place}: {cause}; ").expect("a string takes all");
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Err(NetError::Broken(format!("iptables rules have no effect here: {seen}grudge doctor says more")))
+    }
+
+    pub(super) fn place(&self) -> FilterPlace {
+        self.place
+    }
+
+    /// Prepares the chain with one link cut, looks, and empties it. The answer is what is wrong, if anything.
+    async fn works(&self, nodes: &[Space], probes: &Probes) -> Result<Option<String>, NetError> {
+        let test = if nodes.len() > 1 { Links::from([(0, 1)]) } else { Links::new() };
+        self.restore_all(&test, nodes, Chain::New).await?;
+        let silent = probes.silent(&test).await;
+        self.restore_all(&Links::new(), nodes, Chain::Known).await?;
+        Ok((silent != test).then(|| format!("{} links were cut and {} are silent", test.len(), silent.len())))
+    }
+
+    /// Cuts exactly these links.
+    pub(super) async fn apply(&self, links: &Links, nodes: &[Space]) -> Result<(), NetError> {
+        self.restore_all(links, nodes, Chain::Known).await
+    }
+
+    async fn restore_all(&self, links: &Links, nodes: &[Space], chain: Chain) -> Result<(), NetError> {
+        match self.place {
+            FilterPlace::Hub => {
+                let pair =
+                    |(from, to): &(usize, usize)| format!("-s {} -d {}", nodes[*from].address, nodes[*to].address);
+                let rules = ruleset("FORWARD", chain, links.iter().map(pair));
+                restore(&self.restore, &rules, None, "the hub").await
+            }
+            FilterPlace::EachNode => {
+                let each = nodes.iter().enumerate().map(|(node, space)| async move {
+                    let senders = links.iter().filter(|(_, to)| *to == node);
+                    let rules =
+                        ruleset("INPUT", chain, senders.map(|(from, _)| format!("-s {}", nodes[*from].address)));
+                    let namespace = std::os::fd::AsFd::as_fd(&space.namespace);
+                    restore(&self.restore, &rules, Some(namespace), &space.name).await
+                });
+                try_join_all(each).await.map(drop)
+            }
+        }
+    }
+}
+
+/// Whether packets are led through our chain already.
+#[derive(Clone, Copy)]
+enum Chain {
+    New,
+    Known,
+}
+
+/// What `iptables-restore --noflush` reads: declaring the chain empties it, and all happens at COMMIT.
+fn ruleset(hook: &str, chain: Chain, matches: impl Iterator<Item = String>) -> String {
+    let mut text = format!("*filter\n:{CHAIN} - [0:0]\n");
+    if let Chain::New = chain {
+        // The namespace is ours alone, so what is there was left by an earlier cluster.
+        writeln!(text, "-F {hook}\n-A {hook} -j {CHAIN}").expect("a string takes all");
+    }
+    for packets in matches {
+        writeln!(text, "-A {CHAIN} {packets} -j DROP").expect("a string takes all");
+    }
+    text.push_str("COMMIT\n");
+    text
+}
+
+/// Runs `iptables-restore` in a namespace (the hub if none).
+async fn restore(program: &Path, rules: &str, namespace: Option<BorrowedFd<'_>>, place: &str) -> Result<(), NetError> {
+    let failed = |cause: String| NetError::Iptables { place: place.to_owned(), cause };
+    let mut command = Command::new(program);
+    command
+        .arg("--noflush")
+        // The old variant locks a file that only the machine's root may open; ours is as private as the rules.
+        .env("XTABLES_LOCKFILE", "/dev/null")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    if let Some(namespace) = namespace {
+        enter_namespace(&mut command, namespace);
+    }
+    let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
+    let mut input = child.stdin.take().expect("its input is a pipe");
+    // A program that ends without reading has said why on its standard error.
+    let unread = input.write_all(rules.as_bytes()).await.err();
+    drop(input);
+    let output = child.wait_with_output().await.map_err(|error| failed(error.to_string()))?;
+    match (output.status.success(), unread) {
+        (true, None) => Ok(()),
+        (true, Some(error)) => Err(failed(error.to_string())),
+        (false, _) => Err(failed(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()))),
+    }
+}
+
+/// Makes a command start in that network namespace. The namespace must stay open until it was spawned.
+pub(crate) fn enter_namespace(command: &mut Command, namespace: BorrowedFd<'_>) {
+    let namespace = namespace.as_raw_fd();
+    // SAFETY: between fork and exec only setns is called, a plain system call; the descriptor is open by contract.
+    unsafe {
+        command.pre_exec(move || {
+            setns(BorrowedFd::borrow_raw(namespace), CloneFlags::CLONE_NEWNET).map_err(std::io::Error::from)
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ruleset_replaces_the_whole_chain() {
+        let rules = ruleset("FORWARD", Chain::Known, ["-s 10.42.0.1 -d 10.42.0.2".to_owned()].into_iter());
+        assert_eq!(rules, "*filter\n:GRUDGE - [0:0]\n-A GRUDGE -s 10.42.0.1 -d 10.42.0.2 -j DROP\nCOMMIT\n");
+    }
+
+    #[test]
+    fn a_new_chain_is_hooked_in_the_same_step() {
+        let rules = ruleset("INPUT", Chain::New, std::iter::empty());
+        assert_eq!(rules, "*filter\n:GRUDGE - [0:0]\n-F INPUT\n-A INPUT -j GRUDGE\nCOMMIT\n");
+    }
+}

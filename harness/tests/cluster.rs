@@ -1,0 +1,326 @@
+//! Clusters and faults on real processes, in a sandbox of the test's own. Without permission for one, the tests are
+//! skipped and say so.
+
+mod standin;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use grudge::cluster::{Cluster, ClusterError};
+use grudge::fault::{Evidence, Fault, FaultError, Shape, Targets};
+use grudge::net::FilterPlace;
+use grudge::sandbox::{self, SandboxError};
+use libtest_mimic::{Arguments, Failed, Trial};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use standin::Manner;
+
+fn main() -> ExitCode {
+    standin::replica_if_asked();
+    let mut arguments = Arguments::from_args();
+    // All clusters use the same addresses, so there is one at a time.
+    arguments.test_threads = Some(1);
+    if !arguments.list {
+        match sandbox::enter() {
+            Ok(_) => {}
+            Err(error @ SandboxError::Permission { .. }) => {
+                anstream::eprintln!("skipped: {error}");
+                return ExitCode::SUCCESS;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let trials = vec![
+        trial("five_nodes_serve_within_two_seconds_and_are_down_within_one", up_and_down),
+        trial("every_shape_of_partition_has_a_receipt", every_shape),
+        trial("clients_reach_both_sides_of_a_partition", clients_reach_all),
+        trial("a_partition_is_in_force_within_50_ms", in_force_soon),
+        trial("two_partitions_at_once_heal_one_by_one", two_partitions),
+        trial("an_exact_fault_does_the_same_again", exact_again),
+        trial("a_partition_whose_rules_do_nothing_has_no_receipt", unhooked_rules),
+        trial("a_partition_flushed_behind_the_back_has_no_receipt", flushed_rules),
+        trial("pause_and_resume_have_receipts", pause_and_resume),
+        trial("a_pause_ended_by_somebody_else_has_no_receipt", resumed_by_another),
+        trial("kill_and_restart_have_receipts", kill_and_restart),
+        trial("a_paused_or_dead_node_is_not_hit_again", not_hit_again),
+        trial("heal_all_undoes_everything", heal_all),
+        trial("a_death_not_of_our_making_is_a_crash", crash),
+        trial("a_replica_that_dies_at_its_start_is_named", dies_at_start),
+        trial("a_program_that_does_not_exist_is_named", no_program),
+        trial("a_cluster_without_a_leader_does_not_serve", leaderless),
+        trial("a_run_folder_that_cannot_be_made_is_named", no_folder),
+    ];
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trial<F: Future<Output = ()> + 'static>(name: &str, test: fn() -> F) -> Trial {
+    Trial::test(name, move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        runtime.map_err(Failed::from)?.block_on(test());
+        Ok(())
+    })
+}
+
+struct Fixture {
+    cluster: Cluster,
+    rng: ChaCha8Rng,
+    _dir: tempfile::TempDir,
+}
+
+async fn five() -> Fixture {
+    let dir = tempfile::tempdir().expect("a folder for the test");
+    let cluster = Cluster::up(standin::spec(Manner::Serve, 5, dir.path())).await.expect("stand-ins come up");
+    Fixture { cluster, rng: ChaCha8Rng::seed_from_u64(1), _dir: dir }
+}
+
+impl Fixture {
+    async fn start(&mut self, fault: Fault) -> grudge::fault::Active {
+        self.cluster.start(&fault, &mut self.rng).await.unwrap_or_else(|error| panic!("{fault}: {error}"))
+    }
+}
+
+fn nodes(names: &[&str]) -> Targets {
+    Targets::Nodes(names.iter().map(|name| (*name).to_owned()).collect())
+}
+
+/// The numbers of the processes a receipt names.
+fn pids(evidence: &Evidence) -> Vec<Pid> {
+    match evidence {
+        Evidence::Stopped(list) | Evidence::Running(list) | Evidence::Killed(list) | Evidence::Restarted(list) => {
+            list.iter().map(|process| Pid::from_raw(process.pid)).collect()
+        }
+        Evidence::Links { .. } => Vec::new(),
+    }
+}
+
+fn silent(evidence: &Evidence) -> (usize, usize) {
+    match evidence {
+        Evidence::Links { silent, passing } => (silent.len(), *passing),
+        other => panic!("a partition is proven by links, not {other:?}"),
+    }
+}
+
+fn iptables(arguments: &[&str]) {
+    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
+    let status =
+        Command::new("iptables").args(arguments).env("PATH", path).env("XTABLES_LOCKFILE", "/dev/null").status();
+    assert!(status.expect("iptables is installed").success(), "iptables {arguments:?}");
+}
+
+async fn reachable(address: SocketAddr) -> bool {
+    let connect = tokio::net::TcpStream::connect(address);
+    matches!(tokio::time::timeout(Duration::from_secs(5), connect).await, Ok(Ok(_)))
+}
+
+async fn up_and_down() {
+    let started = Instant::now();
+    let fixture = five().await;
+    let up = started.elapsed();
+    assert_eq!(fixture.cluster.leader().await.map(|node| node.name), Some("n1".to_owned()));
+    let stopping = Instant::now();
+    fixture.cluster.down().await;
+    let down = stopping.elapsed();
+    assert!(up < Duration::from_secs(2), "up in {up:?}");
+    assert!(down < Duration::from_secs(1), "down in {down:?}");
+    let links = Command::new("ip").args(["-o", "link"]).output().expect("iproute2 is installed").stdout;
+    assert_eq!(String::from_utf8_lossy(&links).lines().count(), 1, "only the loopback link is left");
+}
+
+async fn every_shape() {
+    let mut fixture = five().await;
+    for (shape, cut) in [
+        (Shape::Halves, 12),
+        (Shape::One, 8),
+        (Shape::MajoritiesRing, 10),
+        (Shape::Bridge, 8),
+        (Shape::OneWay, 6),
+        (Shape::Leader, 8),
+    ] {
+        let active = fixture.start(Fault::Partition(shape.clone())).await;
+        assert_eq!(silent(&active.receipt.evidence), (cut, 20 - cut), "{shape}");
+        if shape == Shape::Leader {
+            assert!(active.fault.to_string().contains("n2+n3+n4+n5→n1"), "{}", active.fault);
+        }
+        let healed = fixture.cluster.stop(active).await.unwrap_or_else(|error| panic!("{shape}: {error}"));
+        assert_eq!(silent(&healed.evidence), (0, 20), "{shape}");
+    }
+}
+
+async fn clients_reach_all() {
+    let mut fixture = five().await;
+    fixture.start(Fault::Partition(Shape::Halves)).await;
+    for node in fixture.cluster.nodes() {
+        assert!(reachable(node.client_address).await, "{}", node.name);
+    }
+}
+
+async fn in_force_soon() {
+    let mut fixture = five().await;
+    let mut times = Vec::new();
+    for _ in 0..7 {
+        let active = fixture.start(Fault::Partition(Shape::Halves)).await;
+        times.push(active.receipt.took);
+        fixture.cluster.stop(active).await.expect("it heals");
+    }
+    times.sort_unstable();
+    // The quickest third: other load on the machine is not what is measured.
+    assert!(times[2] < Duration::from_millis(50), "from decision to receipt: {times:?}");
+}
+
+async fn two_partitions() {
+    let mut fixture = five().await;
+    let cut = |node: &str, deaf_to: &str| {
+        Fault::Partition(Shape::Cuts([(node.to_owned(), [deaf_to.to_owned()].into())].into()))
+    };
+    let first = fixture.start(cut("n1", "n2")).await;
+    let second = fixture.start(cut("n2", "n3")).await;
+    assert_eq!(silent(&second.receipt.evidence).0, 2);
+    let receipt = fixture.cluster.stop(first).await.expect("it heals");
+    assert_eq!(receipt.evidence, Evidence::Links { silent: vec!["n3→n2".into()], passing: 19 });
+    let receipt = fixture.cluster.stop(second).await.expect("it heals");
+    assert_eq!(silent(&receipt.evidence), (0, 20));
+}
+
+async fn exact_again() {
+    let mut fixture = five().await;
+    let first = fixture.start(Fault::Partition(Shape::MajoritiesRing)).await;
+    let (exact, evidence) = (first.fault.clone(), first.receipt.evidence.clone());
+    fixture.cluster.stop(first).await.expect("it heals");
+    let again = fixture.start(exact).await;
+    assert_eq!(again.receipt.evidence, evidence);
+}
+
+async fn unhooked_rules() {
+    let mut fixture = five().await;
+    iptables(&["-F", "FORWARD"]);
+    let error = fixture.cluster.start(&Fault::Partition(Shape::Halves), &mut fixture.rng).await;
+    let error = error.expect_err("the rules do nothing");
+    assert!(matches!(error, FaultError::NoReceipt { .. }), "{error}");
+    assert!(error.to_string().contains("cut and yet passing"), "{error}");
+}
+
+async fn flushed_rules() {
+    let mut fixture = five().await;
+    assert_eq!(fixture.cluster.filter_place().await, FilterPlace::Hub, "the chain to flush is in the hub");
+    let active = fixture.start(Fault::Partition(Shape::Halves)).await;
+    iptables(&["-F", "GRUDGE"]);
+    let error = fixture.cluster.stop(active).await.expect_err("it had not lasted");
+    assert!(matches!(error, FaultError::NoReceipt { .. }), "{error}");
+}
+
+async fn pause_and_resume() {
+    let mut fixture = five().await;
+    let active = fixture.start(Fault::Pause(Targets::Minority)).await;
+    let Evidence::Stopped(processes) = &active.receipt.evidence else { panic!("{:?}", active.receipt) };
+    assert_eq!(processes.len(), 2);
+    assert!(processes.iter().all(|process| process.threads >= 2), "all threads were looked at: {processes:?}");
+    let paused: Vec<Pid> = pids(&active.receipt.evidence);
+    for pid in &paused {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+        assert!(status.contains("State:\tT"), "{status}");
+    }
+    let receipt = fixture.cluster.stop(active).await.expect("it goes on");
+    assert_eq!(pids(&receipt.evidence), paused);
+    assert_eq!(fixture.cluster.crashes(), []);
+}
+
+async fn resumed_by_another() {
+    let mut fixture = five().await;
+    let active = fixture.start(Fault::Pause(Targets::One)).await;
+    kill(pids(&active.receipt.evidence)[0], Signal::SIGCONT).expect("it lives");
+    let error = fixture.cluster.stop(active).await.expect_err("it had not lasted");
+    assert!(error.to_string().contains("at its end 0 of 2 threads"), "{error}");
+}
+
+async fn kill_and_restart() {
+    let mut fixture = five().await;
+    let active = fixture.start(Fault::Kill(Targets::Leader)).await;
+    assert_eq!(active.fault, Fault::Kill(nodes(&["n1"])));
+    let dead = pids(&active.receipt.evidence);
+    assert!(!std::path::Path::new(&format!("/proc/{}", dead[0])).exists(), "it was reaped");
+    assert_eq!(fixture.cluster.leader().await, None);
+    let receipt = fixture.cluster.stop(active).await.expect("it starts again");
+    assert_ne!(pids(&receipt.evidence), dead);
+    assert_eq!(fixture.cluster.leader().await.map(|node| node.name), Some("n1".to_owned()));
+    assert_eq!(fixture.cluster.crashes(), [], "a death of our making is no crash");
+}
+
+async fn not_hit_again() {
+    let mut fixture = five().await;
+    fixture.start(Fault::Pause(nodes(&["n1", "n2"]))).await;
+    let killed = fixture.start(Fault::Kill(Targets::All)).await;
+    assert_eq!(killed.fault, Fault::Kill(nodes(&["n3", "n4", "n5"])));
+    let error = fixture.cluster.start(&Fault::Pause(Targets::One), &mut fixture.rng).await;
+    assert!(matches!(error, Err(FaultError::Inapplicable(_))), "{error:?}");
+}
+
+async fn heal_all() {
+    let mut fixture = five().await;
+    fixture.start(Fault::Partition(Shape::Halves)).await;
+    fixture.start(Fault::Kill(nodes(&["n4"]))).await;
+    fixture.start(Fault::Pause(nodes(&["n5"]))).await;
+    let receipts = fixture.cluster.heal_all().await.expect("all heal");
+    let evidence: Vec<Evidence> = receipts.into_iter().map(|receipt| receipt.evidence).collect();
+    assert!(matches!(
+        evidence.as_slice(),
+        [Evidence::Running(_), Evidence::Restarted(_), Evidence::Links { silent, passing: 20 }] if silent.is_empty()
+    ));
+    for node in fixture.cluster.nodes() {
+        assert!(reachable(node.client_address).await, "{}", node.name);
+    }
+}
+
+async fn crash() {
+    let mut fixture = five().await;
+    let active = fixture.start(Fault::Pause(nodes(&["n3"]))).await;
+    let pid = pids(&active.receipt.evidence)[0];
+    fixture.cluster.stop(active).await.expect("it goes on");
+    kill(pid, Signal::SIGABRT).expect("it lives");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while fixture.cluster.crashes().is_empty() && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let crashes = fixture.cluster.crashes();
+    assert_eq!(crashes.len(), 1, "{crashes:?}");
+    assert_eq!((crashes[0].node.as_str(), crashes[0].status.as_str()), ("n3", "killed by SIGABRT"));
+}
+
+async fn failure(manner: Manner, patience: Duration) -> ClusterError {
+    let dir = tempfile::tempdir().expect("a folder for the test");
+    let spec = grudge::cluster::Spec { patience, ..standin::spec(manner, 3, dir.path()) };
+    match Cluster::up(spec).await {
+        Ok(_) => panic!("it must not come up"),
+        Err(error) => error,
+    }
+}
+
+async fn dies_at_start() {
+    let error = failure(Manner::Die, Duration::from_secs(20)).await;
+    let expected = "n2 died at its start (exit code 3); its log ends:\n  the disk is made of cheese";
+    assert_eq!(error.to_string(), expected);
+}
+
+async fn leaderless() {
+    let error = failure(Manner::Leaderless, Duration::from_millis(200)).await;
+    assert!(error.to_string().contains("n1 follower, n2 follower, n3 follower"), "{error}");
+}
+
+async fn no_program() {
+    let dir = tempfile::tempdir().expect("a folder for the test");
+    let mut spec = standin::spec(Manner::Serve, 3, dir.path());
+    spec.system.command = vec!["/no/such/program".to_owned()];
+    let error = Cluster::up(spec).await.err().expect("there is no such program");
+    assert_eq!(error.to_string(), "n1 could not be started: /no/such/program: No such file or directory (os error 2)");
+}
+
+async fn no_folder() {
+    let dir = tempfile::tempdir().expect("a folder for the test");
+    let file = dir.path().join("file");
+    std::fs::write(&file, "in the way").expect("a small file can be written");
+    let error = Cluster::up(standin::spec(Manner::Serve, 3, &file)).await.err().expect("a file is in the way");
+    assert!(error.to_string().starts_with(&format!("cannot use {}", file.display())), "{error}");
+}

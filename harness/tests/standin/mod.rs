@@ -1,0 +1,114 @@
+//! A stand-in for a real system: a process that says its role to whoever connects. The test binary itself is that
+//! process when its first argument is `replica`.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::exit;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use grudge::cluster::Spec;
+use grudge::system::System;
+use grudge_workloads::client::{Client, Connect, Role, Target};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+const PORT: u16 = 7000;
+
+/// How the stand-in behaves.
+#[derive(Clone, Copy)]
+pub enum Manner {
+    /// n1 leads, the others follow.
+    Serve,
+    /// n2 dies at its start.
+    Die,
+    /// Nobody leads.
+    Leaderless,
+}
+
+impl Manner {
+    fn word(self) -> &'static str {
+        match self {
+            Manner::Serve => "serve",
+            Manner::Die => "die",
+            Manner::Leaderless => "leaderless",
+        }
+    }
+}
+
+/// The stand-in as a system that starts this very binary.
+pub fn system(manner: Manner) -> System {
+    let text = format!(
+        r#"
+        name = "standin"
+        about = "says its role"
+        protocol = "etcd"
+        client-port = {PORT}
+        command = ["{{grudge}}", "replica", "{{id}}", "{{ip}}", "{}"]
+        "#,
+        manner.word()
+    );
+    toml::from_str(&text).expect("the text above is a system")
+}
+
+/// A cluster of stand-ins.
+pub fn spec(manner: Manner, nodes: usize, dir: &Path) -> Spec {
+    Spec {
+        system: system(manner),
+        nodes,
+        dir: dir.to_owned(),
+        bugs: Vec::new(),
+        seed: 1,
+        env: BTreeMap::new(),
+        connect: Arc::new(AskRole),
+        patience: Duration::from_secs(20),
+    }
+}
+
+/// Asks a stand-in for its role.
+pub struct AskRole;
+
+#[async_trait]
+impl Connect for AskRole {
+    async fn connect(&self, _target: &Target) -> Result<Box<dyn Client>, String> {
+        Err("a stand-in has no clients".to_owned())
+    }
+
+    async fn role(&self, target: &Target) -> Result<Role, String> {
+        let mut stream = TcpStream::connect(target.address).await.map_err(|error| error.to_string())?;
+        let mut word = String::new();
+        stream.read_to_string(&mut word).await.map_err(|error| error.to_string())?;
+        match word.as_str() {
+            "leader" => Ok(Role::Leader),
+            "follower" => Ok(Role::Follower),
+            other => Err(format!("said `{other}`")),
+        }
+    }
+}
+
+/// The stand-in's process, if the arguments say so.
+pub fn replica_if_asked() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let [_, command, id, ip, manner] = arguments.as_slice() else { return };
+    if command != "replica" {
+        return;
+    }
+    if manner == "die" && id == "2" {
+        anstream::eprintln!("the disk is made of cheese");
+        exit(3);
+    }
+    let ip: Ipv4Addr = ip.parse().expect("an address");
+    let listener = TcpListener::bind((ip, PORT)).expect("a port of its own namespace is free");
+    let role: &[u8] = if id == "1" && manner != "leaderless" { b"leader" } else { b"follower" };
+    // A second thread, so that a pause has more than one to stop.
+    let serving = std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            drop((&client).write_all(role));
+        }
+    });
+    drop(serving.join());
+    exit(0);
+}
