@@ -1,6 +1,7 @@
 //! The replicas: each protocol a state machine without I/O, one driver for real sockets and disks, one for memory.
 
 pub mod bugs;
+pub mod command;
 pub mod driver;
 pub mod etcd;
 pub mod kv;
