@@ -3,72 +3,40 @@
 
 mod support;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use grudge_checkers::verdict::Verdict;
-use grudge_workloads::client::Role;
 use grudge_workloads::operation::{Invocation, Outcome};
 use grudge_workloads::registry::{Protocol, find};
 use grudge_workloads::workload::Options;
 use serde_json::json;
+use support::server::{self, Server};
 use support::{counts, run, target};
 
-/// A single etcd on loopback, killed with the test.
-struct Etcd {
-    process: Child,
-    folder: PathBuf,
-    address: SocketAddr,
-}
-
-impl Drop for Etcd {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-    listener.local_addr().expect("a bound socket has an address")
-}
-
-/// Starts an etcd and waits until it leads itself; nothing if it is not installed.
-async fn etcd(test: &str) -> Option<Etcd> {
+/// A single etcd; nothing if none is installed.
+async fn etcd(test: &str) -> Option<Server> {
     if Command::new("etcd").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
         eprintln!("skipped {test}: etcd is not installed (apt-get install etcd-server)");
         return None;
     }
-    // The port may be taken between finding it and using it; then etcd ends and another one is tried.
-    for attempt in 0..5 {
-        let (address, peer) = (free_address(), free_address());
-        let folder = std::env::temp_dir().join(format!("grudge-etcd-{test}-{}-{attempt}", std::process::id()));
-        let process = Command::new("etcd")
+    let workload = find("register", Protocol::Etcd, &options(1)).expect("it is in the list");
+    let name = format!("etcd-{test}");
+    let started = server::start(&name, &workload, |folder, address| {
+        let peer = server::free_address();
+        let mut command = Command::new("etcd");
+        command
             .arg("--data-dir")
-            .arg(&folder)
+            .arg(folder)
             .args(["--name", "n1", "--log-level", "error"])
             .args(["--listen-client-urls", &format!("http://{address}")])
             .args(["--advertise-client-urls", &format!("http://{address}")])
             .args(["--listen-peer-urls", &format!("http://{peer}")])
             .args(["--initial-advertise-peer-urls", &format!("http://{peer}")])
-            .args(["--initial-cluster", &format!("n1=http://{peer}")])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("etcd was just seen to start");
-        let mut etcd = Etcd { process, folder, address };
-        let workload = find("register", Protocol::Etcd, &options(1)).expect("it is in the list");
-        while etcd.process.try_wait().expect("its state can be asked").is_none() {
-            if workload.connect.role(&target(address)).await == Ok(Role::Leader) {
-                return Some(etcd);
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-    panic!("etcd ended five times before it served");
+            .args(["--initial-cluster", &format!("n1=http://{peer}")]);
+        command
+    });
+    Some(started.await)
 }
 
 fn options(seed: u64) -> Options {

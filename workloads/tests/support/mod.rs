@@ -1,5 +1,7 @@
 //! A small runner: a workload's generator against real clients, without faults.
 
+pub mod server;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
