@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use grudge_nodes::bugs::Bug;
+use grudge_workloads::registry;
 use owo_colors::OwoColorize;
 use serde::Serialize;
 
@@ -26,6 +27,8 @@ pub(super) struct ListArgs {
 enum What {
     /// What can be tested
     Systems,
+    /// What clients do
+    Workloads,
     /// What the nemesis does
     Faults,
     /// Planted bugs, which test the tester
@@ -40,7 +43,7 @@ struct Item {
 }
 
 pub(super) fn run(args: &ListArgs) -> Result<Exit, Failure> {
-    let all = [What::Systems, What::Faults, What::Bugs];
+    let all = [What::Systems, What::Workloads, What::Faults, What::Bugs];
     let wanted = all.into_iter().filter(|what| args.what.is_none_or(|only| only == *what));
     let sections: Vec<(What, Vec<Item>)> = wanted.map(|what| (what, items(what))).collect();
     if args.json {
@@ -64,6 +67,10 @@ fn items(what: What) -> Vec<Item> {
         What::Systems => System::all()
             .into_iter()
             .map(|system| Item { kind: "system", name: system.name, about: system.about })
+            .collect(),
+        What::Workloads => registry::list()
+            .iter()
+            .map(|entry| Item { kind: "workload", name: entry.name.to_owned(), about: entry.summary.to_owned() })
             .collect(),
         What::Faults => values::<FaultKind>("fault"),
         What::Bugs => values::<Bug>("bug"),

@@ -13,7 +13,11 @@ use crate::report::terminal::complain;
 mod check;
 mod doctor;
 mod list;
+mod node;
 mod report;
+mod session;
+mod test;
+mod up;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 valid, 1 invalid, 2 unknown, 254 bad arguments, 255 the harness itself failed.";
@@ -31,14 +35,20 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Bring a cluster up, break it while clients use it, and judge what they saw
+    Test(Box<test::TestArgs>),
     /// Judge histories, our own or anybody's
     Check(check::CheckArgs),
+    /// Bring a cluster up to play with, until Ctrl-C
+    Up(up::UpArgs),
     /// Show the report of an earlier run again
     Report(report::ReportArgs),
     /// List what there is to test, and to test it with
     List(list::ListArgs),
     /// Say what this machine can do, and what to do about the rest
     Doctor(doctor::DoctorArgs),
+    /// Run one replica; clusters are made of these
+    Node(Box<grudge_nodes::command::NodeArgs>),
 }
 
 /// Does what the arguments say. Never panics: a defect of the harness is an exit code, too.
@@ -47,7 +57,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
-    logging::init(cli.verbose);
+    // A replica has a log of its own.
+    if !matches!(cli.command, Command::Node(_)) {
+        logging::init(cli.verbose);
+    }
     report_panics();
     let outcome = panic::catch_unwind(panic::AssertUnwindSafe(|| dispatch(cli.command)));
     match outcome {
@@ -64,10 +77,13 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 
 fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
+        Command::Test(args) => test::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Up(args) => up::run(&args),
         Command::Report(args) => report::run(&args),
         Command::List(args) => list::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Node(args) => node::run(&args),
     }
 }
 

@@ -7,6 +7,9 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// The longest latency that is told from longer ones, in microseconds.
+const HOUR: u64 = 3_600_000_000;
+
 /// One operation's name and what became of its calls.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Operations {
@@ -60,9 +63,9 @@ pub(crate) fn nanoseconds(call: &Operation<'_>) -> Option<u64> {
 pub fn operations(calls: &[Operation<'_>]) -> BTreeMap<String, Operations> {
     let mut table: BTreeMap<String, (Operations, Histogram<u64>)> = BTreeMap::new();
     for call in calls {
-        let (operations, latencies) = table
-            .entry(call.invoke.f.clone())
-            .or_insert_with(|| (Operations::default(), Histogram::new(3).expect("three digits are a legal precision")));
+        let (operations, latencies) = table.entry(call.invoke.f.clone()).or_insert_with(|| {
+            (Operations::default(), Histogram::new_with_bounds(1, HOUR, 3).expect("the bounds are legal"))
+        });
         match call.outcome() {
             Outcome::Ok => {
                 operations.ok += 1;

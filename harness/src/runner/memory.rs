@@ -10,7 +10,7 @@ use grudge_checkers::history::{Event, History, Kind};
 use grudge_checkers::linearizability::{self, Limits};
 use grudge_checkers::model::Register;
 use grudge_workloads::client::{Client, Connect, Role, Target};
-use grudge_workloads::generator::{Generator, Next, Worker};
+use grudge_workloads::generator::{Build, Generator, Next, Worker};
 use grudge_workloads::operation::{Invocation, Outcome};
 use grudge_workloads::workload::{Judgement, Workload};
 use rand_chacha::ChaCha8Rng;
@@ -68,11 +68,11 @@ impl Memory {
     }
 
     /// A workload of unique writes and reads against it.
-    pub(super) fn workload(&self) -> Workload {
+    pub(super) fn workload(&self, time: Duration) -> Workload {
         Workload {
             name: "memory",
             connect: Arc::new(self.clone()),
-            main: Box::new(WriteAndRead { next: 0 }),
+            main: WriteAndRead { next: 0 }.time_limit(time).boxed(),
             liveness: Box::new(UntilOk { done: BTreeSet::new() }),
             judge: |history: &History| {
                 let verdict = linearizability::check(history, &Register, &Limits::default());

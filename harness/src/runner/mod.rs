@@ -29,6 +29,10 @@ use journal::Journal;
 use progress::Progress;
 use stop::Stop;
 
+/// How much longer than the nemesis a workload's main phase may take to come to its own end: who holds a lock gives
+/// it back.
+const WIND_DOWN: Duration = Duration::from_secs(10);
+
 /// A run: what is needed besides a cluster.
 pub struct Run {
     /// What clients do.
@@ -104,15 +108,18 @@ impl Run {
         };
         let (halt, mut halted) = stop::pair();
         stop.forward(halt.clone());
+        let watched = Arc::clone(cluster);
         let mut nemesis = tokio::spawn(async move {
             let toll = nemesis.rage().await;
-            halt.stop();
+            if toll.is_err() || !watched.crashes().is_empty() {
+                halt.stop();
+            }
             toll
         });
         let progress = Progress::new(self.time);
         let connect = &self.workload.connect;
         let mut interpreter = Interpreter::new(journal, &self.targets, self.concurrency, connect, inbox, progress);
-        interpreter.phase(&mut *self.workload.main, self.time, &mut halted).await?;
+        interpreter.phase(&mut *self.workload.main, self.time + WIND_DOWN, &mut halted).await?;
         let toll = interpreter.listen(&mut nemesis).await??;
         let crashes = cluster.crashes();
         let stragglers = if stop.requested() || !crashes.is_empty() || toll.unhealed.is_some() {

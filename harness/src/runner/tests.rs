@@ -21,7 +21,7 @@ fn run(memory: &Memory, folder: &TempDir, faults: &[FaultKind], time: Duration) 
         ttl: Duration::from_secs(1),
     };
     Run {
-        workload: memory.workload(),
+        workload: memory.workload(time),
         targets: vec![target("n1"), target("n2")],
         concurrency: 4,
         faults: faults.to_vec(),

@@ -1,0 +1,48 @@
+# make demo    installs what is missing, builds, and breaks a five-node cluster for half a minute
+# make test    everything that must be green before a change lands
+# make build   the release binary, target/release/grudge
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+# rustup puts cargo here, and a shell that was open before does not know it yet.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+GRUDGE := target/release/grudge
+DEMO := test zab --workload lock --faults partition,pause,kill --nodes 5 --time 30s
+
+.PHONY: demo test build fmt clippy doc deps cargo iptables
+
+demo: build iptables
+	./$(GRUDGE) $(DEMO)
+
+build: cargo
+	cargo build --release --locked --bin grudge
+
+test: fmt clippy doc
+	if cargo nextest --version >/dev/null 2>&1; then \
+	  cargo nextest run --workspace --locked && cargo test --workspace --locked --doc; \
+	else \
+	  cargo test --workspace --locked; \
+	fi
+
+fmt: cargo
+	cargo fmt --all --check
+
+clippy: cargo
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+doc: cargo
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
+
+deps: cargo iptables
+
+# A compiler and linker, curl for rustup, and rustup itself; each only where it is missing.
+cargo:
+	@.ci/need cc build-essential
+	@command -v cargo >/dev/null || { .ci/need curl curl ca-certificates \
+	  && curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal \
+	       --component clippy,rustfmt; }
+
+iptables:
+	@.ci/need iptables iptables

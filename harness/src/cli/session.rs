@@ -1,0 +1,83 @@
+//! What `grudge test` and `grudge up` share: from a system's name to a cluster that serves.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use grudge_nodes::bugs::Bug;
+use grudge_workloads::client::Connect;
+use grudge_workloads::registry;
+
+use crate::cluster::{self, Cluster};
+use crate::exit::Failure;
+use crate::runner::stop::{self, Stop};
+use crate::sandbox;
+use crate::system::{Protocol, System};
+
+/// How long a cluster may take until every node serves.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The system of that name, able to bear these bugs.
+pub(super) fn system(name: &str, bugs: &[Bug]) -> Result<System, Failure> {
+    let refused = |error: crate::system::SystemError| Failure::BadArguments(error.to_string());
+    let system = System::named(name).map_err(refused)?;
+    system.accept(bugs).map_err(refused)?;
+    Ok(system)
+}
+
+/// What a workload's clients must speak with it.
+pub(super) fn speaks(system: &System) -> registry::Protocol {
+    match system.protocol {
+        Protocol::Zookeeper => registry::Protocol::ZooKeeper,
+        Protocol::Etcd => registry::Protocol::Etcd,
+    }
+}
+
+/// Goes into a sandbox, which must happen before the first thread, and runs `work` on a runtime there. Ctrl-C asks
+/// it to stop.
+pub(super) fn in_sandbox<T, F: Future<Output = Result<T, Failure>>>(
+    work: impl FnOnce(Stop) -> F,
+) -> Result<T, Failure> {
+    sandbox::enter().map_err(|error| Failure::Harness(error.into()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the async runtime cannot be started: is there a limit on processes (ulimit -u)?")?;
+    let outcome = runtime.block_on(async {
+        let (stopper, stop) = stop::pair();
+        stop::on_signals(stopper).context("signals cannot be caught")?;
+        work(stop).await
+    });
+    // Clients that hang in the kernel must not keep the program from ending.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+/// Brings a cluster up.
+pub(super) async fn up(
+    system: System,
+    nodes: usize,
+    bugs: &[Bug],
+    seed: u64,
+    dir: &Path,
+    connect: Arc<dyn Connect>,
+    stop: &mut Stop,
+) -> Result<Cluster, Failure> {
+    let spec = cluster::Spec {
+        system,
+        nodes,
+        dir: dir.to_path_buf(),
+        bugs: bugs.to_vec(),
+        seed,
+        env: BTreeMap::new(),
+        connect,
+        patience: PATIENCE,
+    };
+    tokio::select! {
+        cluster = Cluster::up(spec) => cluster.map_err(|error| Failure::Harness(error.into())),
+        () = stop.wait() => Err(Failure::Harness(anyhow!("interrupted before the cluster served; nothing was tested"))),
+    }
+}

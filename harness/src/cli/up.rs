@@ -1,0 +1,84 @@
+//! `grudge up`: a cluster to play with by hand.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use grudge_nodes::bugs::Bug;
+use grudge_workloads::registry;
+use grudge_workloads::workload::Options;
+use jiff::Timestamp;
+use nix::unistd::{Uid, getpid};
+use owo_colors::OwoColorize;
+
+use super::session;
+use crate::cluster::Node;
+use crate::exit::{Exit, Failure};
+use crate::report::terminal;
+use crate::store::RunFolder;
+use crate::system::{Protocol, System};
+
+#[derive(Debug, Args)]
+pub(super) struct UpArgs {
+    /// The system (see `grudge list systems`)
+    system: String,
+    /// How many nodes
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=64))]
+    nodes: u8,
+    /// Start the replicas with a planted bug; may be given again
+    #[arg(long = "bug", value_name = "B", hide_possible_values = true)]
+    bugs: Vec<Bug>,
+    /// What the replicas' timeouts are drawn from
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// Where its logs and disks are kept
+    #[arg(long, value_name = "DIR", default_value = "store")]
+    store: PathBuf,
+}
+
+pub(super) fn run(args: &UpArgs) -> Result<Exit, Failure> {
+    let system = session::system(&args.system, &args.bugs)?;
+    let folder = RunFolder::create(&args.store, &format!("{}-up", system.name), Timestamp::now())?;
+    // The caller's process stays in the sandbox's network and has a number that is good outside of it.
+    let (outside, root) = (getpid().as_raw(), Uid::effective().is_root());
+    session::in_sandbox(|mut stop| async move {
+        let options =
+            Options { seed: args.seed, workers: 1, keys: None, rate: None, time: std::time::Duration::from_secs(1) };
+        let connect = registry::find("register", session::speaks(&system), &options)
+            .map_err(|error| Failure::BadArguments(error.to_string()))?
+            .connect;
+        let nodes = usize::from(args.nodes);
+        let cluster =
+            session::up(system.clone(), nodes, &args.bugs, args.seed, folder.path(), connect, &mut stop).await?;
+        let leader = cluster.leader().await.map(|leader| leader.name);
+        terminal::print(&guide(&system, cluster.nodes(), leader.as_deref(), outside, root));
+        stop.wait().await;
+        cluster.down().await;
+        Ok(Exit::Valid)
+    })
+}
+
+/// Where the nodes are, and how to get there.
+fn guide(system: &System, nodes: &[Node], leader: Option<&str>, outside: i32, root: bool) -> String {
+    let enter = if root {
+        format!("nsenter --target {outside} --net")
+    } else {
+        format!("nsenter --target {outside} --user --preserve-credentials --net")
+    };
+    let first = nodes.first().map(|node| node.client_address.to_string()).unwrap_or_default();
+    let all: Vec<String> = nodes.iter().map(|node| node.client_address.to_string()).collect();
+    let mut text = format!("{}: {}\n", system.name.bold(), system.about);
+    for node in nodes {
+        let role = if leader == Some(node.name.as_str()) { "  leads" } else { "" };
+        let _ = writeln!(text, "  {:<4} {}{role}", node.name, node.client_address);
+    }
+    let example = match system.protocol {
+        Protocol::Etcd => format!("env ETCDCTL_API=3 etcdctl --endpoints {} get '' --prefix", all.join(",")),
+        Protocol::Zookeeper => format!("zkCli.sh -server {first}"),
+    };
+    let _ = writeln!(text, "The nodes live in a network of their own. From another terminal:");
+    let _ = writeln!(text, "  a shell there   {enter} bash");
+    let _ = writeln!(text, "  a client there  {enter} {example}");
+    let _ = writeln!(text, "Ctrl-C takes the cluster down.");
+    text
+}
