@@ -19,15 +19,15 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// The planted bugs it has.
     pub bugs: Vec<Bug>,
-    /// The log is compacted when it holds more encoded bytes than this, and more than the state itself takes.
-    pub compact_bytes: usize,
+    /// When the log is compacted.
+    pub compaction: Compaction,
 }
 
 impl Config {
     /// A correct replica with the usual timeouts.
     #[must_use]
     pub fn new(id: NodeId, peers: Vec<NodeId>, seed: u64) -> Self {
-        Config { id, peers, seed, timeouts: Timeouts::default(), bugs: Vec::new(), compact_bytes: 8 << 20 }
+        Config { id, peers, seed, timeouts: Timeouts::default(), bugs: Vec::new(), compaction: Compaction::default() }
     }
 }
 
@@ -45,5 +45,21 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Timeouts { raft: raft::Timeouts::default(), request: Duration::from_secs(5), lease_min: Duration::from_secs(2) }
+    }
+}
+
+/// When the log is replaced by the state.
+#[derive(Clone, Copy, Debug)]
+pub struct Compaction {
+    /// When it holds more encoded bytes than this, and more than the state itself takes.
+    pub bytes: usize,
+    /// How many of the replaced entries stay in memory, for followers that are only a little behind.
+    pub keep_entries: u64,
+}
+
+impl Default for Compaction {
+    /// A restart replays some tens of thousands of small entries at most: well under a second.
+    fn default() -> Self {
+        Compaction { bytes: 8 << 20, keep_entries: 1024 }
     }
 }

@@ -1,6 +1,26 @@
-//! How patient a member is.
+//! Who a member is and how patient.
 
 use std::time::Duration;
+
+use crate::bugs::Bug;
+use crate::replica::NodeId;
+
+/// Who a member is, whom it knows, how patient it is.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Its number.
+    pub id: NodeId,
+    /// The numbers of all members, itself among them or not.
+    pub peers: Vec<NodeId>,
+    /// How patient it is.
+    pub timeouts: Timeouts,
+    /// From which its election timeouts are drawn, together with its number and the number of its life.
+    pub seed: u64,
+    /// The planted bugs it has.
+    pub bugs: Vec<Bug>,
+    /// How many entries before a snapshot stay in memory, for followers that are only a little behind.
+    pub keep_entries: u64,
+}
 
 /// How patient a member is. The heartbeat must be much shorter than the least election timeout.
 #[derive(Clone, Copy, Debug)]

@@ -163,6 +163,12 @@ impl<R: Replica> World<R> {
         self.invariants.push((name.into(), Box::new(holds)));
     }
 
+    /// The seed that everything is drawn from.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// The virtual time.
     #[must_use]
     pub fn now(&self) -> Time {
