@@ -53,7 +53,7 @@ pub(super) struct TestArgs {
     #[arg(long, value_name = "K")]
     keys: Option<usize>,
     /// What everything that is drawn is drawn from [default: a new one, printed]
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Start the replicas with a planted bug (see `grudge list bugs`); may be given again
     #[arg(long = "bug", value_name = "B", hide_possible_values = true)]

@@ -8,6 +8,7 @@ use grudge_checkers::verdict::{Verdict, Witness};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
 
+use super::terminal::receipt_in_words;
 use super::{FaultSpan, Judged, Latency, Results, plot, word};
 
 const STYLE: &str = include_str!("style.css");
@@ -170,12 +171,13 @@ fn faults(spans: &[FaultSpan]) -> Markup {
                 tbody {
                     @for span in spans {
                         tr {
-                            td { (swatch(&span.kind)) " " (span.kind) }
+                            td.number { (swatch(&span.kind)) " " (span.drawn) }
                             td.number { (format!("{:.2} s", span.start)) }
                             td.number { @if let Some(end) = span.end { (format!("{end:.2} s")) } }
                             td {
-                                @if let Some(error) = &span.error { strong { (error) } " " }
-                                code { (json(&span.receipt)) }
+                                @if let Some(error) = &span.error { strong { "not in force: " (error) } }
+                                @else { details { summary { (receipt_in_words(&span.receipt)) }
+                                    code { (json(&span.receipt)) } } }
                             }
                         }
                     }

@@ -54,17 +54,30 @@ pub(super) fn latency_quantiles(calls: &[Operation<'_>], faults: &[FaultSpan]) -
     for window in &mut windows {
         window.sort_by(f64::total_cmp);
     }
-    let line = |q: f64| -> Vec<(f64, f64)> {
-        let at = |window: &[f64]| window[((window.len() - 1) as f64 * q) as usize];
-        let points = windows.iter().enumerate().filter(|(_, window)| !window.is_empty());
-        points.map(|(i, window)| (i as f64 + 0.5, at(window))).collect()
-    };
-    let (median, high) = (line(0.5), line(0.99));
-    draw_latency(calls, faults, median.iter().chain(&high).map(|point| point.1), |chart| {
-        chart.draw_series(LineSeries::new(median.clone(), OK.stroke_width(2)))?;
-        chart.draw_series(LineSeries::new(high.clone(), BLUE.stroke_width(2)))?;
+    let (median, high) = (quantile(&windows, 0.5), quantile(&windows, 0.99));
+    let all = || median.iter().chain(&high).flatten();
+    draw_latency(calls, faults, all().map(|point| point.1), |chart| {
+        for (lines, colour) in [(&median, OK), (&high, BLUE)] {
+            for line in lines {
+                chart.draw_series(LineSeries::new(line.clone(), colour.stroke_width(2)).point_size(1))?;
+            }
+        }
         Ok(())
     })
+}
+
+/// One quantile second by second, in pieces: where nothing succeeded there is no line.
+fn quantile(windows: &[Vec<f64>], q: f64) -> Vec<Vec<(f64, f64)>> {
+    let mut lines = vec![Vec::new()];
+    for (i, window) in windows.iter().enumerate() {
+        let line = lines.last_mut().expect("there is always a last line");
+        match window.len() {
+            0 if line.is_empty() => {}
+            0 => lines.push(Vec::new()),
+            count => line.push((i as f64 + 0.5, window[((count - 1) as f64 * q) as usize])),
+        }
+    }
+    lines
 }
 
 /// Calls a second by outcome.

@@ -43,6 +43,8 @@ pub struct Latency {
 pub struct FaultSpan {
     /// `partition`, `pause`, `kill`.
     pub kind: String,
+    /// What was drawn, in words: `kill leader`.
+    pub drawn: String,
     /// When it was in force (or was decided, if it never was).
     pub start: f64,
     /// When it was undone; none if the history ends before.
@@ -106,6 +108,7 @@ pub fn faults(history: &History) -> Vec<FaultSpan> {
         match (event.f.split_once('-'), event.kind) {
             (Some(("start", kind)), Kind::Invoke) => spans.push(FaultSpan {
                 kind: kind.to_owned(),
+                drawn: event.value.as_str().unwrap_or(kind).to_owned(),
                 start: time,
                 end: None,
                 receipt: Value::Null,
@@ -197,7 +200,7 @@ mod tests {
         let spans = faults(&History { events });
         assert_eq!(spans.len(), 2);
         assert_eq!((spans[0].start, spans[0].end), (0.001, Some(0.005)));
-        assert_eq!(spans[0].receipt, json!("receipt"));
+        assert_eq!((spans[0].drawn.as_str(), &spans[0].receipt), ("pause", &json!("receipt")));
         assert_eq!((spans[1].start, spans[1].end), (0.003, Some(0.003)));
         assert_eq!(spans[1].error.as_deref(), Some("no such process"));
     }

@@ -147,16 +147,32 @@ fn faults(spans: &[FaultSpan]) -> Table {
         let receipt = match (&span.error, &span.receipt) {
             (Some(error), _) => format!("NOT IN FORCE: {error}"),
             (None, Value::Null) => "none".to_owned(),
-            (None, receipt) => short(receipt),
+            (None, receipt) => short(&Value::String(receipt_in_words(receipt))),
         };
         table.add_row([
-            span.kind.clone(),
+            span.drawn.clone(),
             format!("{:.1}", span.start),
             span.end.map_or_else(|| "–".to_owned(), |end| format!("{end:.1}")),
             receipt,
         ]);
     }
     table
+}
+
+/// `killed n1 n4 (2.2 ms)`, `silent n1→n2 n2→n1 (28.1 ms)`; whatever it is, the history has all of it.
+pub(super) fn receipt_in_words(receipt: &Value) -> String {
+    let words = |value: &Value| {
+        let list = value.as_array().into_iter().flatten().filter_map(Value::as_str);
+        list.collect::<Vec<_>>().join(" ")
+    };
+    let Some((kind, evidence)) = receipt["evidence"].as_object().and_then(|evidence| evidence.iter().next()) else {
+        return receipt.to_string();
+    };
+    let took = receipt["took_ms"].as_f64().unwrap_or_default();
+    match evidence.get("silent") {
+        Some(silent) => format!("silent {} ({took:.1} ms)", words(silent)),
+        None => format!("{kind} {} ({took:.1} ms)", words(&receipt["nodes"])),
+    }
 }
 
 fn table() -> Table {

@@ -1,0 +1,139 @@
+//! The real binary from the outside: what it refuses, in which words, with which exit code.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+fn grudge(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_grudge")).args(arguments).output().expect("the binary was built")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("it ended by itself")
+}
+
+fn written(folder: &TempDir, name: &str, content: &str) -> PathBuf {
+    let path = folder.path().join(name);
+    std::fs::write(&path, content).expect("a temporary file");
+    path
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("temporary paths are text")
+}
+
+/// Each is refused with 254 before anything is started, by a complaint that contains what would be right.
+#[test]
+fn bad_arguments_are_refused_with_one_sentence() {
+    let table: [(&[&str], &str); 17] = [
+        (&["quake"], "unrecognized subcommand"),
+        (&["test"], "SYSTEM|FILE.toml"),
+        (&["test", "paxos"], "there is no system `paxos`; the systems known are: raft, zab"),
+        (&["test", "zab", "--workload", "queue"], "no workload `queue`"),
+        (&["test", "zab", "--bug", "gremlin"], "zab-skip-trunc"),
+        (&["test", "zab", "--bug", "raft-stale-read"], "cannot be started with bug `raft-stale-read`"),
+        (&["test", "zab", "--faults", "quake"], "there are partition, pause, kill"),
+        (&["test", "zab", "--time", "soon"], "a duration looks like 30s"),
+        (&["test", "zab", "--time", "0s"], "above 0"),
+        (&["test", "zab", "--nodes", "0"], "a cluster has 1 to 64"),
+        (&["test", "zab", "--concurrency", "0"], "a run has 1 to 10000"),
+        (&["test", "zab", "--rate", "-1"], "above 0"),
+        (&["test", "zab", "--rate", "many"], "or `max`"),
+        (&["test", "zab", "--seed", "-1"], "invalid value '-1' for '--seed"),
+        (&["test", "no-such.toml"], "no-such.toml: No such file"),
+        (&["up", "paxos"], "there is no system `paxos`"),
+        (&["report", "/"], "is not the folder of a run"),
+    ];
+    for (arguments, sentence) in table {
+        let output = grudge(arguments);
+        let complaint = text(&output.stderr);
+        assert_eq!(code(&output), 254, "{arguments:?}: {complaint}");
+        assert!(complaint.contains(sentence), "{arguments:?} said: {complaint}");
+        assert!(output.stdout.is_empty(), "{arguments:?}: a complaint is no result");
+    }
+}
+
+#[test]
+fn a_test_file_with_an_unknown_word_is_refused_with_its_line() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = written(&folder, "test.toml", "system = \"zab\"\nworkloads = \"lock\"\n");
+    let output = grudge(&["test", path(&file)]);
+    let complaint = text(&output.stderr);
+    assert_eq!(code(&output), 254, "{complaint}");
+    assert!(complaint.contains("line 2") && complaint.contains("workloads"), "{complaint}");
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    for arguments in [["--help"], ["--version"]] {
+        let output = grudge(&arguments);
+        assert_eq!(code(&output), 0);
+        assert!(!output.stdout.is_empty() && output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn what_is_listed_can_be_asked_for_and_is_not_coloured_in_a_pipe() {
+    let all = text(&grudge(&["list"]).stdout);
+    for name in ["raft", "zab", "register", "lock", "partition", "pause", "kill", "raft-stale-read"] {
+        assert!(all.lines().any(|line| line.split_whitespace().next() == Some(name)), "no {name} in {all}");
+    }
+    assert!(!all.contains('\u{1b}'), "no colour in a pipe");
+    let json: serde_json::Value = serde_json::from_slice(&grudge(&["list", "bugs", "--json"]).stdout).expect("JSON");
+    assert!(json.as_array().is_some_and(|bugs| bugs.iter().any(|bug| bug["name"] == "zab-skip-trunc")), "{json}");
+}
+
+const VALID: &str = "process,type,f,value\n0,invoke,write,1\n0,ok,write,1\n1,invoke,read,\n1,ok,read,1\n";
+const STALE: &str = "process,type,f,value\n0,invoke,write,1\n0,ok,write,1\n1,invoke,read,\n1,ok,read,null\n";
+
+#[test]
+fn a_history_is_judged_and_the_worst_of_several_counts() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (valid, stale) = (written(&folder, "valid.csv", VALID), written(&folder, "stale.csv", STALE));
+    assert_eq!(code(&grudge(&["check", path(&valid)])), 0);
+    let output = grudge(&["check", path(&valid), path(&stale)]);
+    let result = text(&output.stdout);
+    assert_eq!(code(&output), 1, "{result}");
+    assert!(result.contains("linearizable register: invalid") && result.contains("read"), "{result}");
+}
+
+#[test]
+fn a_model_can_be_named_and_must_exist() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let valid = written(&folder, "valid.csv", VALID);
+    let output = grudge(&["check", path(&valid), "--model", "cas-register", "--json"]);
+    assert_eq!(code(&output), 0);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(json[0]["verdict"], "valid");
+    assert_eq!(json[0]["checker"], "linearizable cas-register");
+    let output = grudge(&["check", path(&valid), "--model", "teapot"]);
+    assert_eq!(code(&output), 254);
+    assert!(text(&output.stderr).contains("fenced-mutex"), "the models there are");
+}
+
+#[test]
+fn a_damaged_history_is_judged_up_to_the_damage_and_never_valid() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let torn = written(&folder, "torn.csv", &format!("{VALID}0,invo"));
+    let output = grudge(&["check", path(&torn)]);
+    let result = text(&output.stdout);
+    assert_eq!(code(&output), 2, "{result}");
+    assert!(result.contains("line 6"), "{result}");
+    let both = written(&folder, "both.csv", &format!("{STALE}0,invo"));
+    assert_eq!(code(&grudge(&["check", path(&both)])), 1, "what comes before the damage contradicts itself");
+}
+
+#[test]
+fn a_history_of_unknown_operations_asks_for_a_model() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let odd = written(&folder, "odd.csv", "process,type,f,value\n0,invoke,dance,1\n0,ok,dance,1\n");
+    let output = grudge(&["check", path(&odd)]);
+    assert_eq!(code(&output), 254);
+    assert!(text(&output.stderr).contains("--model"), "{}", text(&output.stderr));
+    assert_eq!(code(&grudge(&["check", "/no/such/history.csv"])), 254);
+}

@@ -1,0 +1,150 @@
+//! Whole runs with the real binary: processes, namespaces, faults, verdicts. They need what a cluster needs; where
+//! `grudge doctor` says that something is missing they say so and pass.
+
+#![expect(clippy::print_stderr, reason = "a test that is skipped says why")]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tempfile::TempDir;
+
+/// Clusters compete for the processors, and their timeouts are real: one at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Waits for its turn; nothing if this machine cannot bring a cluster up.
+fn turn(test: &str) -> Option<MutexGuard<'static, ()>> {
+    let doctor = grudge(&["doctor"]);
+    if doctor.status.success() {
+        return Some(ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+    eprintln!("skipped: {test}: this machine cannot bring a cluster up:\n{}", text(&doctor.stdout));
+    None
+}
+
+fn grudge(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_grudge")).args(arguments).output().expect("the binary was built")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs a test into a store of its own; answers its output and its run folder.
+fn test(store: &TempDir, arguments: &[&str]) -> (Output, PathBuf) {
+    let store = store.path().to_str().expect("temporary paths are text");
+    let mut all = vec!["test"];
+    all.extend(arguments);
+    all.extend(["--store", store]);
+    let output = grudge(&all);
+    let name = format!("{}-{}", arguments[0], arguments[2]);
+    (output, Path::new(store).join(name).join("latest"))
+}
+
+fn told(output: &Output) -> String {
+    format!("{}\n{}", text(&output.stdout), text(&output.stderr))
+}
+
+fn results(folder: &Path) -> serde_json::Value {
+    let text = std::fs::read_to_string(folder.join("results.json")).expect("results.json was written");
+    serde_json::from_str(&text).expect("results.json is JSON")
+}
+
+#[test]
+fn zab_keeps_its_promise_under_partitions_pauses_and_kills() {
+    let Some(_turn) = turn("zab lock") else { return };
+    let store = tempfile::tempdir().expect("a temporary folder");
+    let (output, folder) = test(&store, &["zab", "--workload", "lock", "--time", "12s", "--seed", "11"]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(text(&output.stdout).contains("verdict: valid"), "{}", told(&output));
+    assert!(!text(&output.stdout).contains('\u{1b}'), "no colour in a pipe");
+
+    let results = results(&folder);
+    assert_eq!(results["verdict"], "valid");
+    let faults = results["faults"].as_array().expect("faults are a list");
+    assert!(faults.iter().any(|fault| fault["error"].is_null() && fault["receipt"].is_object()), "{faults:?}");
+    for file in ["test.toml", "history.csv", "schedule.toml", "report.html", "junit.xml", "grudge.log", "nodes/n5/log"]
+    {
+        let length = std::fs::metadata(folder.join(file)).map(|meta| meta.len()).unwrap_or_default();
+        assert!(length > 0, "{file} is missing or empty");
+    }
+    let page = std::fs::read_to_string(folder.join("report.html")).expect("the report is text");
+    let fetched = ["src=\"http", "href=\"http", "url(http", "@import"];
+    assert!(fetched.iter().all(|link| !page.contains(link)), "the report needs no network");
+
+    let folder = folder.to_str().expect("temporary paths are text");
+    let again = grudge(&["report", folder]);
+    assert_eq!(again.status.code(), Some(0), "{}", told(&again));
+    assert!(text(&again.stdout).contains("verdict: valid"), "{}", told(&again));
+    let judged = grudge(&["check", &format!("{folder}/history.csv")]);
+    assert_eq!(judged.status.code(), Some(0), "{}", told(&judged));
+}
+
+#[test]
+fn a_store_that_cannot_be_written_is_a_failure_of_the_harness() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").expect("a temporary file");
+    let file = file.to_str().expect("temporary paths are text");
+    let output = grudge(&["test", "zab", "--time", "1s", "--store", file]);
+    assert_eq!(output.status.code(), Some(255), "{}", told(&output));
+    assert!(text(&output.stderr).contains("choose another folder with --store DIR"), "{}", told(&output));
+}
+
+#[test]
+fn a_disk_that_fills_up_is_a_failure_of_the_harness_and_no_verdict() {
+    let Some(_turn) = turn("full disk") else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let place = folder.path().to_str().expect("temporary paths are text");
+    // A file system of its own, in mounts of its own: the disk is full and nobody else notices.
+    let script = format!(
+        "mount -t tmpfs -o size=256k tmpfs {place} && exec {} test zab --nodes 3 --time 20s --rate max --store {place}",
+        env!("CARGO_BIN_EXE_grudge")
+    );
+    let output = Command::new("unshare").args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]).output();
+    let output = match output {
+        Ok(output) if !text(&output.stderr).contains("unshare") => output,
+        other => {
+            eprintln!("skipped: full disk: no private mounts here: {other:?}");
+            return;
+        }
+    };
+    assert_eq!(output.status.code(), Some(255), "{}", told(&output));
+    assert!(text(&output.stderr).contains("--store DIR"), "{}", told(&output));
+}
+
+#[test]
+fn ctrl_c_leaves_a_readable_history_and_nothing_else() {
+    let Some(_turn) = turn("Ctrl-C") else { return };
+    let store = tempfile::tempdir().expect("a temporary folder");
+    let mut running = Command::new(env!("CARGO_BIN_EXE_grudge"))
+        .args(["test", "zab", "--time", "10m", "--seed", "5", "-v", "--store"])
+        .arg(store.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary was built");
+    let mut log = BufReader::new(running.stderr.take().expect("it is piped"));
+    let mut line = String::new();
+    while !line.contains("in force") {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).expect("the log is text"), 0, "it ended before the first fault");
+    }
+    let interrupted = Command::new("kill").args(["-INT", &running.id().to_string()]).status().expect("kill exists");
+    assert!(interrupted.success());
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut log, &mut rest).expect("the log is text");
+    let output = running.wait_with_output().expect("it can be waited for");
+    assert_eq!(output.status.code(), Some(2), "{}\n{rest}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("the run was interrupted"), "{}", text(&output.stdout));
+    let history = store.path().join("zab-register/latest/history.csv");
+    let judged = grudge(&["check", history.to_str().expect("temporary paths are text")]);
+    assert_eq!(judged.status.code(), Some(0), "{}", told(&judged));
+    let place = store.path().to_str().expect("temporary paths are text");
+    let left = std::fs::read_dir("/proc")
+        .expect("/proc is there")
+        .flatten()
+        .filter(|entry| std::fs::read(entry.path().join("cmdline")).is_ok_and(|line| text(&line).contains(place)));
+    assert_eq!(left.count(), 0, "no replica outlives the harness");
+}
