@@ -1,7 +1,24 @@
 //! What this machine can do, and what to do where it cannot: the data of `grudge doctor`.
+//!
+//! Nothing is guessed from versions. The sandbox is entered, a small network is made in it and cut, a child is traced;
+//! what does not work is reported with what the kernel or the tool said.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use nix::errno::Errno;
+use nix::sys::ptrace;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+use serde::Serialize;
+
+use crate::net::{FilterPlace, Net, NetError, find_restore};
+use crate::sandbox::{self, Privilege};
 
 /// One capability.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// What it is.
     pub capability: &'static str,
@@ -10,12 +27,12 @@ pub struct Check {
 }
 
 /// How a capability stands.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// It is there; how, in a few words.
     Ok(String),
-    /// It is missing, and nothing that runs today needs it.
+    /// It is missing or could be better; clusters run nevertheless.
     Degraded {
         /// What was seen.
         why: String,
@@ -31,12 +48,146 @@ pub enum State {
     },
 }
 
+impl State {
+    fn ok(how: impl Into<String>) -> State {
+        State::Ok(how.into())
+    }
+
+    fn degraded(why: impl Into<String>, remedy: &str) -> State {
+        State::Degraded { why: why.into(), remedy: remedy.to_owned() }
+    }
+
+    fn missing(why: impl Into<String>, remedy: &str) -> State {
+        State::Missing { why: why.into(), remedy: remedy.to_owned() }
+    }
+}
+
+const USE_SUDO: &str = "run grudge with sudo, or allow unprivileged user namespaces (sudo sysctl -w \
+                        kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0, whichever \
+                        of the two your kernel knows)";
+const INSTALL_IPTABLES: &str = "sudo apt-get install iptables";
+
 /// Examines the machine. Call it from `main`, before any thread exists: it enters the sandbox to try things there.
+/// Like [`sandbox::enter`], it returns in the harness process only.
 #[must_use]
 pub fn examine() -> Vec<Check> {
-    let state = match crate::sandbox::enter() {
-        Ok(privilege) => State::Ok(format!("{privilege:?}")),
-        Err(error) => State::Missing { why: error.to_string(), remedy: String::new() },
+    let sandbox = sandbox::enter();
+    let namespaces = match &sandbox {
+        Ok(Privilege::Root) => State::ok("network, mount and pid namespaces, as root"),
+        Ok(Privilege::UserNamespace) => State::ok("network, mount and pid namespaces, inside a user namespace"),
+        Err(error) => State::missing(error.to_string(), USE_SUDO),
     };
-    vec![Check { capability: "namespaces", state }]
+    let (network, partitions) = match sandbox {
+        Ok(_) => network(),
+        Err(_) => {
+            let unknown = || State::missing("it could not be tried without namespaces", USE_SUDO);
+            (unknown(), unknown())
+        }
+    };
+    vec![
+        Check { capability: "namespaces", state: namespaces },
+        Check { capability: "iptables", state: iptables() },
+        Check { capability: "network", state: network },
+        Check { capability: "partitions", state: partitions },
+        Check { capability: "pauses", state: stops() },
+        Check { capability: "ptrace", state: traces() },
+        Check { capability: "fuse", state: fuse() },
+    ]
+}
+
+fn iptables() -> State {
+    let program = match find_restore() {
+        Ok(program) => program,
+        Err(error) => return State::missing(error.to_string(), INSTALL_IPTABLES),
+    };
+    match Command::new(&program).arg("--version").output() {
+        Ok(output) => State::ok(format!("{} ({})", String::from_utf8_lossy(&output.stdout).trim(), program.display())),
+        Err(error) => State::missing(format!("{}: {error}", program.display()), INSTALL_IPTABLES),
+    }
+}
+
+/// A network of three nodes, and a cut in it.
+fn network() -> (State, State) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let state = State::missing(format!("no runtime: {error}"), "raise the limits on processes and open files");
+            return (state.clone(), state);
+        }
+    };
+    let up = "bridge, veth pairs and addresses in namespaces of their own";
+    runtime.block_on(async {
+        match Net::up(3, &[FilterPlace::Hub, FilterPlace::EachNode]).await {
+            Ok(net) => {
+                let partitions = match net.filter_place() {
+                    FilterPlace::Hub => State::ok("one ruleset in the hub cuts the whole cluster at one instant"),
+                    FilterPlace::EachNode => State::degraded(
+                        "bridged packets do not pass iptables, so each node gets a ruleset of its own and they take \
+                         effect a few milliseconds apart",
+                        "sudo modprobe br_netfilter",
+                    ),
+                };
+                (State::ok(up), partitions)
+            }
+            Err(error @ NetError::NoIptables) => {
+                (State::ok("not tried"), State::missing(error.to_string(), INSTALL_IPTABLES))
+            }
+            Err(error @ (NetError::Iptables { .. } | NetError::Broken(_))) => (
+                State::ok(up),
+                State::missing(
+                    error.to_string(),
+                    "the kernel needs netfilter's filter table: sudo modprobe ip_tables nf_tables",
+                ),
+            ),
+            Err(error @ NetError::Setup { .. }) => (
+                State::missing(error.to_string(), "the kernel needs bridges and veth pairs: sudo modprobe bridge veth"),
+                State::missing("there is no network to cut", "see above"),
+            ),
+        }
+    })
+}
+
+/// Whether the state of a process can be read where receipts are read.
+fn stops() -> State {
+    match procfs::process::Process::myself().and_then(|myself| myself.stat()) {
+        Ok(_) => State::ok("signals, and thread states in /proc"),
+        Err(error) => State::missing(format!("/proc cannot be read: {error}"), "mount /proc"),
+    }
+}
+
+/// Whether a child can be traced, which clock faults are made with.
+fn traces() -> State {
+    let remedy = "sudo sysctl -w kernel.yama.ptrace_scope=0, or run grudge with sudo";
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // SAFETY: between fork and exec only ptrace is called, a plain system call.
+    unsafe { command.pre_exec(|| ptrace::traceme().map_err(std::io::Error::from)) };
+    let child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return State::degraded(format!("a child cannot be traced: {error}"), remedy),
+    };
+    let pid = Pid::from_raw(i32::try_from(child.id()).expect("process numbers are small"));
+    match traced_to_its_end(pid) {
+        Ok(()) => State::ok("children can be traced"),
+        Err(error) => State::degraded(format!("a child cannot be traced: {error}"), remedy),
+    }
+}
+
+/// A traced child stops at its exec; it is looked at, killed and reaped.
+fn traced_to_its_end(pid: Pid) -> Result<(), Errno> {
+    let looked = match waitpid(pid, None)? {
+        WaitStatus::Stopped(_, Signal::SIGTRAP) => ptrace::getsiginfo(pid).map(drop),
+        _ => return Err(Errno::ESRCH),
+    };
+    ptrace::kill(pid)?;
+    waitpid(pid, None)?;
+    looked
+}
+
+fn fuse() -> State {
+    if Path::new("/dev/fuse").exists() {
+        State::ok("/dev/fuse is there")
+    } else {
+        State::degraded("/dev/fuse is not there, and disk faults are made with it", "sudo modprobe fuse")
+    }
 }

@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::bugs::Bug;
 use crate::driver::{self, Driver, Handle, Stop};
 use crate::replica::{NodeId, Replica};
-use crate::{zab, znode, zookeeper};
+use crate::{etcd, kv, zab, znode, zookeeper};
 
 /// The exit code of a replica that found itself broken.
 pub const BROKEN: i32 = 70;
@@ -25,6 +25,8 @@ pub const BROKEN: i32 = 70;
 /// Which replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Protocol {
+    /// A key-value store on Raft that serves the etcd v3 API.
+    Raft,
     /// A tree of znodes on ZooKeeper's atomic broadcast that serves the ZooKeeper client protocol.
     Zab,
 }
@@ -76,7 +78,7 @@ pub struct NodeArgs {
     /// What its random timeouts are drawn from
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// The unit of its timeouts in milliseconds: ZooKeeper's tick
+    /// The unit of its timeouts in milliseconds: Raft's heartbeat, ZooKeeper's tick
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub tick: Option<u64>,
     /// The name of the cluster; peers of another one are refused
@@ -98,6 +100,13 @@ pub fn run(args: &NodeArgs) -> anyhow::Result<()> {
         .context("cannot start the runtime")?;
     let stop = runtime.block_on(async {
         match args.protocol {
+            Protocol::Raft => {
+                let members = args.etcd_members();
+                replica::<kv::Replica, _, _>(args, id, args.kv_config(id), |handle, listener| async {
+                    etcd::serve(handle, members, listener).await.context("the etcd front end failed")
+                })
+                .await
+            }
             Protocol::Zab => {
                 replica::<znode::Replica, _, _>(args, id, args.znode_config(id)?, |handle, listener| async {
                     let served = zookeeper::serve(listener, handle, zookeeper::Options::default()).await;
@@ -165,7 +174,7 @@ impl NodeArgs {
         let mut places: Vec<SocketAddr> = peers.values().copied().chain([self.client]).collect();
         places.sort_unstable();
         ensure!(
-            places.windows(2).all(|pair| pair[0] != pair[1]),
+            places.windows(2).all(|pair| pair[0] != pair[1] || pair[0].port() == 0),
             "an address is given twice: each needs one of its own"
         );
         let protocol = self.protocol.name();
@@ -190,6 +199,25 @@ impl NodeArgs {
         self.tick.map(Duration::from_millis)
     }
 
+    fn kv_config(&self, id: NodeId) -> kv::Config {
+        let peers = self.addresses().into_keys().collect();
+        let mut config = kv::Config { bugs: self.bugs.clone(), ..kv::Config::new(id, peers, self.own_seed()) };
+        if let Some(tick) = self.tick() {
+            let raft = &mut config.timeouts.raft;
+            (raft.heartbeat, raft.election_min, raft.election_max) = (tick, tick * 4, tick * 8);
+        }
+        config
+    }
+
+    fn etcd_members(&self) -> etcd::Members {
+        let client = |id, peer: SocketAddr| match id {
+            NodeId(id) if id == self.id => self.client,
+            _ => SocketAddr::new(peer.ip(), self.client.port()),
+        };
+        let members = self.addresses().into_iter().map(|(id, peer)| (id, (peer, client(id, peer)))).collect();
+        etcd::Members { cluster: self.cluster.clone(), members }
+    }
+
     fn znode_config(&self, id: NodeId) -> anyhow::Result<znode::Config> {
         let peers = self.addresses().into_keys().collect();
         let mut zab = zab::Config { bugs: self.bugs.clone(), ..zab::Config::new(id, peers) };
@@ -207,6 +235,7 @@ impl NodeArgs {
 impl Protocol {
     fn name(self) -> &'static str {
         match self {
+            Protocol::Raft => "raft",
             Protocol::Zab => "zab",
         }
     }

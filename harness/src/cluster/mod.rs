@@ -160,13 +160,21 @@ impl Cluster {
     /// # Errors
     /// It does not come up; what was started was killed.
     pub async fn up(spec: Spec) -> Result<Cluster, ClusterError> {
+        Cluster::up_with_rules_in(spec, &[FilterPlace::Hub, FilterPlace::EachNode]).await
+    }
+
+    /// The same, with a partition's rules in the first of these places where they take effect.
+    ///
+    /// # Errors
+    /// As [`Cluster::up`]; also if they take effect in none of them.
+    pub async fn up_with_rules_in(spec: Spec, places: &[FilterPlace]) -> Result<Cluster, ClusterError> {
         spec.system.accept(&spec.bugs)?;
         if spec.nodes == 0 || spec.nodes > MOST_NODES {
             return Err(ClusterError::Size(spec.nodes));
         }
         let starts = starts(&spec)?;
         let nodes: Vec<Node> = starts.iter().map(|start| start.node.clone()).collect();
-        let net = Net::up(spec.nodes).await?;
+        let net = Net::up(spec.nodes, places).await?;
         let crashes: Crashes = Arc::new(StdMutex::new(Vec::new()));
         let replicas = serving_replicas(starts, &net, &crashes, &spec).await?;
         let inner = Inner { net, replicas, in_force: BTreeMap::new(), next: 1 };

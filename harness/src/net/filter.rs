@@ -38,21 +38,26 @@ pub(super) struct Filter {
 }
 
 /// Finds `iptables-restore`, also where an ordinary user's path does not lead.
-pub(super) fn find_restore() -> Result<PathBuf, NetError> {
+pub(crate) fn find_restore() -> Result<PathBuf, NetError> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
-        .map(|folder| folder.join("iptables-restore"))
-        .find(|program| program.is_file())
-        .ok_or(NetError::NoIptables)
+    find_restore_in(std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from)))
+}
+
+fn find_restore_in(folders: impl Iterator<Item = PathBuf>) -> Result<PathBuf, NetError> {
+    folders.map(|folder| folder.join("iptables-restore")).find(|program| program.is_file()).ok_or(NetError::NoIptables)
 }
 
 impl Filter {
     /// Finds out where rules take effect, and leaves that place prepared with nothing cut.
-    pub(super) async fn choose(restore: PathBuf, nodes: &[Space], probes: &Probes) -> Result<Filter, NetError> {
+    pub(super) async fn choose(
+        restore: &Path,
+        places: &[FilterPlace],
+        nodes: &[Space],
+        probes: &Probes,
+    ) -> Result<Filter, NetError> {
         let mut seen = String::new();
-        for place in [FilterPlace::Hub, FilterPlace::EachNode] {
-            let filter = Filter { restore: restore.clone(), place };
+        for place in places.iter().copied() {
+            let filter = Filter { restore: restore.to_owned(), place };
             match filter.works(nodes, probes).await {
                 Ok(None) => return Ok(filter),
                 Ok(Some(symptom)) => write!(seen, "{place:?}: {symptom}; ").expect("a string takes all"),
@@ -168,6 +173,15 @@ pub(crate) fn enter_namespace(command: &mut Command, namespace: BorrowedFd<'_>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_iptables_is_answered_with_how_to_install_it() {
+        let error = find_restore_in(["/no/such/folder".into()].into_iter()).expect_err("it is not there");
+        assert_eq!(
+            error.to_string(),
+            "iptables is missing and partitions are made with it; install iptables: sudo apt-get install iptables"
+        );
+    }
 
     #[test]
     fn a_ruleset_replaces_the_whole_chain() {

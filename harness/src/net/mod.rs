@@ -22,7 +22,7 @@ use thiserror::Error;
 
 use filter::Filter;
 pub use filter::FilterPlace;
-pub(crate) use filter::enter_namespace;
+pub(crate) use filter::{enter_namespace, find_restore};
 use link::{Bridge, Space};
 use probe::Probes;
 
@@ -79,12 +79,12 @@ pub(crate) fn address(index: usize) -> Ipv4Addr {
 
 impl Net {
     /// Makes the network for this many nodes and tries it: all reach each other, and a cut cuts.
-    pub(crate) async fn up(count: usize) -> Result<Net, NetError> {
-        let programs = filter::find_restore()?;
+    pub(crate) async fn up(count: usize, places: &[FilterPlace]) -> Result<Net, NetError> {
+        let restore = filter::find_restore()?;
         let bridge = Bridge::up().await?;
         let nodes = link::spaces(&bridge, count).await?;
         let probes = Probes::new(&nodes)?;
-        let filter = Filter::choose(programs, &nodes, &probes).await?;
+        let filter = Filter::choose(&restore, places, &nodes, &probes).await?;
         let net = Net { _bridge: bridge, nodes, filter, probes };
         let silent = net.silent(&Links::new()).await;
         if silent.is_empty() {

@@ -30,6 +30,11 @@ pub enum Manner {
 }
 
 impl Manner {
+    /// The manner that is called so.
+    pub fn called(word: &str) -> Option<Manner> {
+        [Manner::Serve, Manner::Die, Manner::Leaderless].into_iter().find(|manner| manner.word() == word)
+    }
+
     fn word(self) -> &'static str {
         match self {
             Manner::Serve => "serve",
@@ -96,13 +101,14 @@ pub fn replica_if_asked() {
     if command != "replica" {
         return;
     }
-    if manner == "die" && id == "2" {
+    let manner = Manner::called(manner).expect("a manner of the stand-in");
+    if matches!(manner, Manner::Die) && id == "2" {
         anstream::eprintln!("the disk is made of cheese");
         exit(3);
     }
     let ip: Ipv4Addr = ip.parse().expect("an address");
     let listener = TcpListener::bind((ip, PORT)).expect("a port of its own namespace is free");
-    let role: &[u8] = if id == "1" && manner != "leaderless" { b"leader" } else { b"follower" };
+    let role: &[u8] = if id == "1" && !matches!(manner, Manner::Leaderless) { b"leader" } else { b"follower" };
     // A second thread, so that a pause has more than one to stop.
     let serving = std::thread::spawn(move || {
         for client in listener.incoming().flatten() {

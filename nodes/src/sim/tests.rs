@@ -275,6 +275,19 @@ fn a_cut_is_one_way_and_a_pause_delays() {
 }
 
 #[test]
+fn a_paused_process_answers_when_it_goes_on() {
+    let mut world = world(3, Flaw::None, Options::calm(1));
+    world.pause(NodeId(1));
+    world.request(NodeId(1), 1);
+    world.run_for(Duration::from_secs(1)).expect("the toy is right");
+    assert!(world.replies().is_empty());
+    world.resume(NodeId(1));
+    world.run_for(Duration::from_secs(1)).expect("the toy is right");
+    assert!(world.take_replies().iter().all(|reply| reply.at > Duration::from_secs(1)));
+    assert_eq!(world.durable(NodeId(1)), [1]);
+}
+
+#[test]
 fn a_conversation_ends_with_its_node() {
     let mut world = world(3, Flaw::None, Options::calm(1));
     let client = world.request(NodeId(1), 1);

@@ -18,7 +18,7 @@ use super::options::Options;
 use super::trace::{Line, Trace};
 use super::violation::Violation;
 use crate::outbox::Outbox;
-use crate::replica::{ClientId, Input, NodeId, Replica, Time};
+use crate::replica::{ClientId, NodeId, Replica, Time};
 
 /// An answer that has left its replica.
 #[derive(Clone, Debug)]
@@ -84,6 +84,7 @@ struct Process<R: Replica> {
 enum Happening<R: Replica> {
     Tick { node: NodeId, life: u64, at: Time },
     Deliver { from: NodeId, to: NodeId, message: R::Message },
+    Request { node: NodeId, life: u64, client: ClientId, request: R::Request },
     Synced { node: NodeId, life: u64 },
     Fault,
     Undo(Undo),
@@ -263,10 +264,7 @@ impl<R: Replica> World<R> {
     /// A client asks again in the same conversation. If the node has died since, nobody hears.
     pub fn request_as(&mut self, client: ClientId, request: R::Request) {
         let Some(&(node, life)) = self.homes.get(&client) else { return };
-        if self.node(node).process.is_some() && self.node(node).life == life {
-            self.trace.note(self.now, Some(node), Line::Request { client, request: request.clone() });
-            self.step(node, Input::Request { client, request });
-        }
+        self.happen(Happening::Request { node, life, client, request });
     }
 
     /// All answers that have not been taken yet, in the order in which they left.

@@ -1,7 +1,9 @@
 //! One client's connection: its requests are answered in the order in which they came.
 //!
-//! Writes and syncs are passed on at once and wait here for their result; a read behind one of them waits for it,
-//! and so sees its effect. Nothing behind an unanswered request is answered.
+//! Writes are passed on at once and wait here for their result; a read behind one of them waits for it, and so sees
+//! its effect. Nothing behind an unanswered request is answered. What comes behind a sync is not even passed on
+//! before the sync is answered: otherwise a write could be answered after it with a smaller zxid, and the client
+//! would believe that it has seen less than it has.
 
 use std::collections::VecDeque;
 
@@ -14,12 +16,7 @@ pub(crate) enum Phase {
     /// Nothing was said yet.
     New,
     /// The leader was asked for the session.
-    Opening {
-        ticket: u64,
-        session: SessionId,
-        /// What the client said without waiting for its session.
-        early: Vec<(i32, Op)>,
-    },
+    Opening { ticket: u64, session: SessionId },
     /// The session is served.
     Open(SessionId),
 }
@@ -31,6 +28,8 @@ pub(crate) enum Pending {
     Write { ticket: u64, xid: i32 },
     /// The leader asks a quorum.
     Sync { ticket: u64, xid: i32, path: String },
+    /// A quorum has confirmed; it is answered once it is its turn.
+    Synced { xid: i32, path: String },
     /// It is answered here, once it is its turn.
     Local { xid: i32, op: Local },
     /// Its answer is known.
@@ -42,11 +41,13 @@ pub(crate) enum Pending {
 pub(crate) struct Connection {
     pub(crate) phase: Phase,
     pub(crate) queue: VecDeque<Pending>,
+    /// What the client said behind a sync, or without waiting for its session.
+    pub(crate) held: VecDeque<(i32, Op)>,
 }
 
 impl Connection {
     pub(crate) fn new() -> Connection {
-        Connection { phase: Phase::New, queue: VecDeque::new() }
+        Connection { phase: Phase::New, queue: VecDeque::new(), held: VecDeque::new() }
     }
 
     /// The tickets that stand for its requests elsewhere.
@@ -67,7 +68,16 @@ impl Connection {
     pub(crate) fn pop_ready(&mut self) -> Option<Pending> {
         match self.queue.front()? {
             Pending::Write { .. } | Pending::Sync { .. } => None,
-            Pending::Local { .. } | Pending::Done(_) => self.queue.pop_front(),
+            Pending::Synced { .. } | Pending::Local { .. } | Pending::Done(_) => self.queue.pop_front(),
+        }
+    }
+
+    /// The session, if it is open and nothing keeps the next request from being passed on.
+    pub(crate) fn taking(&self) -> Option<SessionId> {
+        let syncing = self.queue.iter().any(|pending| matches!(pending, Pending::Sync { .. } | Pending::Synced { .. }));
+        match self.phase {
+            Phase::Open(session) if !syncing => Some(session),
+            Phase::New | Phase::Opening { .. } | Phase::Open(_) => None,
         }
     }
 }
@@ -76,7 +86,7 @@ impl Pending {
     fn ticket(&self) -> Option<u64> {
         match self {
             Pending::Write { ticket, .. } | Pending::Sync { ticket, .. } => Some(*ticket),
-            Pending::Local { .. } | Pending::Done(_) => None,
+            Pending::Synced { .. } | Pending::Local { .. } | Pending::Done(_) => None,
         }
     }
 }

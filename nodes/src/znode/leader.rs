@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::error::ErrorCode;
 use super::op::Write;
 use super::session::{Password, SessionId, Tracker};
 use super::txn::{Origin, State, Txn};
@@ -34,8 +33,8 @@ pub(crate) enum Ask {
 pub(crate) enum Word {
     /// Yes: whatever was committed when you asked has been sent to you.
     Granted { ticket: u64 },
-    /// No.
-    Refused { ticket: u64, error: ErrorCode },
+    /// No: there is no such session, or it goes on over another connection.
+    Refused { ticket: u64 },
     /// The session goes on over another connection: hang up on the one you have.
     Detach { session: SessionId, client: ClientId },
 }
@@ -113,8 +112,7 @@ impl Office {
                 self.tracker.touch(now, session);
                 let owner = *self.owners.entry(session).or_insert(Owner { asker, client });
                 if owner != (Owner { asker, client }) {
-                    let word = Word::Refused { ticket: origin.ticket, error: ErrorCode::SessionMoved };
-                    return orders.push(Order::Say(asker, word));
+                    return orders.push(Order::Say(asker, Word::Refused { ticket: origin.ticket }));
                 }
                 if write == Write::CloseSession {
                     self.ending.insert(session);
@@ -130,10 +128,7 @@ impl Office {
             Ask::Resume { ticket, client, session, password } => {
                 let owner = Owner { asker, client };
                 let granted = self.resume(now, state, session, &password, owner, orders);
-                let word = match granted {
-                    Ok(()) => Word::Granted { ticket },
-                    Err(error) => Word::Refused { ticket, error },
-                };
+                let word = if granted { Word::Granted { ticket } } else { Word::Refused { ticket } };
                 orders.push(Order::Say(asker, word));
             }
             Ask::Heard(sessions) => sessions.into_iter().for_each(|session| self.tracker.touch(now, session)),
@@ -148,10 +143,10 @@ impl Office {
         password: &Password,
         owner: Owner,
         orders: &mut Vec<Order>,
-    ) -> Result<(), ErrorCode> {
+    ) -> bool {
         let known = state.sessions.get(&session).is_some_and(|known| known.password == *password);
         if !known || self.ending.contains(&session) {
-            return Err(ErrorCode::SessionExpired);
+            return false;
         }
         self.tracker.touch(now, session);
         if let Some(old) = self.owners.insert(session, owner)
@@ -159,7 +154,7 @@ impl Office {
         {
             orders.push(Order::Say(old.asker, Word::Detach { session, client: old.client }));
         }
-        Ok(())
+        true
     }
 
     /// Proposes the end of the sessions that have expired.

@@ -46,6 +46,16 @@ impl Replica {
         self.service.state().digest()
     }
 
+    #[cfg(test)]
+    pub(super) fn zxid(&self) -> i64 {
+        self.service.state().zxid
+    }
+
+    #[cfg(test)]
+    pub(super) fn service(&self) -> &Service {
+        &self.service
+    }
+
     /// Does what the service and the broadcast want of each other, until neither wants anything.
     fn settle(
         &mut self,

@@ -293,36 +293,47 @@ impl Service {
             }
         };
         if let Some(connection) = self.connections.get_mut(&client) {
-            connection.phase = Phase::Opening { ticket, session, early: Vec::new() };
+            connection.phase = Phase::Opening { ticket, session };
         }
         self.ask_leader(now, ask, out);
     }
 
     fn op(&mut self, now: Time, client: ClientId, xid: i32, op: Op, out: &mut Vec<Effect>) {
-        let session = match self.connections.get_mut(&client).map(|connection| &mut connection.phase) {
-            Some(Phase::Open(session)) => *session,
-            Some(Phase::Opening { early, .. }) => return early.push((xid, op)),
-            Some(Phase::New) | None => return self.hang_up(client, out),
+        let Some(connection) = self.connections.get_mut(&client) else {
+            return self.hang_up(client, out);
         };
-        self.hear_of(now, session);
-        let (pending, ask) = match op {
-            Op::Write(write) => {
-                let ticket = self.ticket(client);
-                let ask = Ask::Write { origin: self.origin(ticket), client, session, write };
-                (Pending::Write { ticket, xid }, Some(ask))
-            }
-            Op::Sync { path } => {
-                let ticket = self.ticket(client);
-                (Pending::Sync { ticket, xid, path }, Some(Ask::Sync { ticket }))
-            }
-            Op::Local(op) => (Pending::Local { xid, op }, None),
-        };
-        if let Some(connection) = self.connections.get_mut(&client) {
-            connection.queue.push_back(pending);
+        connection.held.push_back((xid, op));
+        if let Phase::Open(session) = connection.phase {
+            self.hear_of(now, session);
         }
-        match ask {
-            Some(ask) => self.ask_leader(now, ask, out),
-            None => self.drain(client, out),
+        self.take_up(now, client, out);
+    }
+
+    /// Passes on what the client said, as far as nothing holds it.
+    fn take_up(&mut self, now: Time, client: ClientId, out: &mut Vec<Effect>) {
+        while let Some(connection) = self.connections.get_mut(&client)
+            && let Some(session) = connection.taking()
+            && let Some((xid, op)) = connection.held.pop_front()
+        {
+            let (pending, ask) = match op {
+                Op::Write(write) => {
+                    let ticket = self.ticket(client);
+                    let ask = Ask::Write { origin: self.origin(ticket), client, session, write };
+                    (Pending::Write { ticket, xid }, Some(ask))
+                }
+                Op::Sync { path } => {
+                    let ticket = self.ticket(client);
+                    (Pending::Sync { ticket, xid, path }, Some(Ask::Sync { ticket }))
+                }
+                Op::Local(op) => (Pending::Local { xid, op }, None),
+            };
+            if let Some(connection) = self.connections.get_mut(&client) {
+                connection.queue.push_back(pending);
+            }
+            match ask {
+                Some(ask) => self.ask_leader(now, ask, out),
+                None => self.drain(client, out),
+            }
         }
     }
 
@@ -373,7 +384,7 @@ impl Service {
     fn word(&mut self, now: Time, word: Word, out: &mut Vec<Effect>) {
         match word {
             Word::Granted { ticket } => self.granted(now, ticket, out),
-            Word::Refused { ticket, error } => self.refused(ticket, error, out),
+            Word::Refused { ticket } => self.refused(ticket, out),
             Word::Detach { session, client } => {
                 if self.attached.get(&session) == Some(&client) {
                     self.hang_up(client, out);
@@ -388,27 +399,22 @@ impl Service {
         let Some(connection) = self.connections.get_mut(&client) else { return };
         if let Some(pending) = connection.find(ticket) {
             if let Pending::Sync { xid, path, .. } = pending {
-                let (xid, result) = (*xid, Ok(Answer::Path(std::mem::take(path))));
-                *pending = Pending::Done(Reply::Answer { xid, zxid: self.state.zxid, result });
+                *pending = Pending::Synced { xid: *xid, path: std::mem::take(path) };
             }
             self.drain(client, out);
+            self.take_up(now, client, out);
         } else if matches!(connection.phase, Phase::Opening { ticket: opening, .. } if opening == ticket) {
             self.open(now, client, out);
         }
     }
 
-    fn refused(&mut self, ticket: u64, error: ErrorCode, out: &mut Vec<Effect>) {
+    /// The leader knows no such session, or that it goes on over another connection.
+    fn refused(&mut self, ticket: u64, out: &mut Vec<Effect>) {
         let Some(client) = self.tickets.remove(&ticket) else { return };
-        let Some(connection) = self.connections.get_mut(&client) else { return };
-        if let Some(pending) = connection.find(ticket) {
-            if let Pending::Write { xid, .. } | Pending::Sync { xid, .. } = pending {
-                *pending = Pending::Done(Reply::Answer { xid: *xid, zxid: self.state.zxid, result: Err(error) });
-            }
-            self.drain(client, out);
-        } else {
+        if let Some(Connection { phase: Phase::Opening { .. }, .. }) = self.connections.get(&client) {
             out.push(Effect::Reply { client, reply: Reply::Expired });
-            self.hang_up(client, out);
         }
+        self.hang_up(client, out);
     }
 
     /// A write of this server's own has been applied.
@@ -433,14 +439,14 @@ impl Service {
         {
             *pending = Pending::Done(Reply::Answer { xid: *xid, zxid, result });
             self.drain(client, out);
+            self.take_up(now, client, out);
         }
     }
 
     /// The session is there, and this connection is now its only one.
     fn open(&mut self, now: Time, client: ClientId, out: &mut Vec<Effect>) {
         let Some(connection) = self.connections.get_mut(&client) else { return };
-        let Phase::Opening { session, early, .. } = &mut connection.phase else { return };
-        let (session, early) = (*session, std::mem::take(early));
+        let Phase::Opening { session, .. } = connection.phase else { return };
         let Some(known) = self.state.sessions.get(&session) else {
             out.push(Effect::Reply { client, reply: Reply::Expired });
             return self.hang_up(client, out);
@@ -452,9 +458,7 @@ impl Service {
         }
         out.push(Effect::Reply { client, reply });
         self.hear_of(now, session);
-        for (xid, op) in early {
-            self.op(now, client, xid, op, out);
-        }
+        self.take_up(now, client, out);
     }
 
     /// Answers whatever can be answered now.
@@ -465,6 +469,9 @@ impl Service {
         {
             let reply = match pending {
                 Pending::Done(reply) => reply,
+                Pending::Synced { xid, path } => {
+                    Reply::Answer { xid, zxid: self.state.zxid, result: Ok(Answer::Path(path)) }
+                }
                 Pending::Local { xid, op } => self.answer(client, session, xid, op, out),
                 Pending::Write { .. } | Pending::Sync { .. } => return,
             };

@@ -28,10 +28,14 @@ impl<R: Replica> World<R> {
 
     pub(super) fn happen(&mut self, what: Happening<R>) {
         let (node, life) = match &what {
-            Happening::Tick { node, life, .. } | Happening::Synced { node, life } => (*node, Some(*life)),
+            Happening::Tick { node, life, .. }
+            | Happening::Synced { node, life }
+            | Happening::Request { node, life, .. } => (*node, Some(*life)),
             Happening::Deliver { to, .. } => (*to, None),
             Happening::Fault => return self.fault(),
             Happening::Undo(undo) => return self.undo(undo.clone()),
+            // A test may have ended the chaos before its time.
+            Happening::Calm if self.chaos.is_none() => return,
             Happening::Calm => return self.calm(),
         };
         let reached = match &what {
@@ -59,6 +63,10 @@ impl<R: Replica> World<R> {
                 let message: R::Message = through_bytes(&message);
                 self.trace.note(self.now, Some(node), Line::Message { from, message: message.clone() });
                 self.step(node, Input::Message { from, message });
+            }
+            Happening::Request { client, request, .. } => {
+                self.trace.note(self.now, Some(node), Line::Request { client, request: request.clone() });
+                self.step(node, Input::Request { client, request });
             }
             Happening::Synced { .. } => self.synced(node),
             Happening::Fault | Happening::Undo(_) | Happening::Calm => {}

@@ -1,4 +1,6 @@
 //! The core in the simulator: golden scenarios, and chaos from seeds.
 
 mod chaos;
+mod ensemble;
+mod golden;
 mod teller;

@@ -1,5 +1,6 @@
 //! A server over a broadcast that is always there: the tests hold its commits back where they want to.
 
+mod chaos;
 mod properties;
 mod serving;
 mod sessions;
