@@ -34,7 +34,7 @@ pub(super) struct Election {
 impl Election {
     /// Starts another round.
     pub(super) fn start(core: &mut Core, now: Time, out: &mut Vec<Effect>) -> Self {
-        core.round += 1;
+        core.round = core.round.saturating_add(1);
         let mut election = Election {
             vote: core.own_vote(),
             ballots: BTreeMap::new(),

@@ -88,6 +88,9 @@ impl Follower {
                     let delivered = core.delivered();
                     return Err(core.violation(format!("UPTODATE at {committed}, but {delivered} is delivered")));
                 }
+                if !core.log.contains(committed) {
+                    return leave(format!("UPTODATE at {committed}, which is not in the log"));
+                }
                 self.phase = Phase::Broadcast(epoch);
                 core.deliver(committed, out);
                 core.set_status(Status::Following { leader: self.vote.leader, epoch }, out);

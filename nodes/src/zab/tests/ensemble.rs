@@ -33,6 +33,7 @@ pub(super) struct Ensemble {
     writes: BTreeMap<u64, u64>,
     wire: VecDeque<(Time, u64, u64, Message)>,
     cuts: BTreeSet<(u64, u64)>,
+    frames: BTreeMap<(u64, u64), Frame>,
     now: Time,
     text: String,
 }
@@ -50,6 +51,7 @@ impl Ensemble {
             writes: BTreeMap::new(),
             wire: VecDeque::new(),
             cuts: BTreeSet::new(),
+            frames: BTreeMap::new(),
             now: Time::ZERO,
             text: String::new(),
         }
@@ -58,6 +60,15 @@ impl Ensemble {
     pub(super) fn plant(mut self, bug: Bug) -> Self {
         self.configs.values_mut().for_each(|config| config.bugs.push(bug));
         self
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.now
+    }
+
+    /// The last thing that one peer sent to another over a link.
+    pub(super) fn last_frame(&self, from: u64, to: u64) -> Option<Frame> {
+        self.frames.get(&(from, to)).cloned()
     }
 
     /// What was written down since the last time.
@@ -151,7 +162,12 @@ impl Ensemble {
         let before = self.writes[&id];
         for effect in effects {
             match effect {
-                Effect::Send { to, message } => self.wire.push_back((self.now + LATENCY, id, to.0, message)),
+                Effect::Send { to, message } => {
+                    if let Message::Frame(frame) = &message {
+                        self.frames.insert((id, to.0), frame.clone());
+                    }
+                    self.wire.push_back((self.now + LATENCY, id, to.0, message));
+                }
                 Effect::Persist(records) => self.write(id, |disk| disk.extend(records)),
                 Effect::Rewrite(records) => self.write(id, |disk| *disk = records),
                 Effect::Deliver { zxid, payload, replayed } => {

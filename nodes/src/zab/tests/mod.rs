@@ -3,4 +3,6 @@
 mod chaos;
 mod ensemble;
 mod golden;
+mod hostile;
+mod links;
 mod teller;
