@@ -52,6 +52,8 @@ mod message;
 mod read_index;
 mod replication;
 mod role;
+#[cfg(test)]
+mod tests;
 
 pub use config::{Config, Timeouts};
 pub use invariants::Invariants;

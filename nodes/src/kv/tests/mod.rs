@@ -3,3 +3,6 @@
 mod chaos;
 mod cluster;
 mod history;
+mod leases;
+mod requests;
+mod semantics;
