@@ -64,6 +64,17 @@ impl<'h> Operation<'h> {
     }
 }
 
+impl Operation<'_> {
+    /// Its events by their indexes, in words.
+    #[must_use]
+    pub fn events(&self) -> String {
+        match self.completion {
+            Some(completion) => format!("events {} and {}", self.invoke.index, completion.index),
+            None => format!("event {}", self.invoke.index),
+        }
+    }
+}
+
 /// An event that breaks a promise of the schema.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HistoryError {

@@ -1,22 +1,251 @@
 //! Says in words why a few operations have no legal order.
+//!
+//! The operations form a [history graph](crate::graph): what returned before what was called, and who observed whose
+//! product. The model adds what follows from that ([`Model::forced`]), until it adds nothing more or two operations
+//! have to come before each other. The shortest such ring is the explanation.
+
+use std::collections::VecDeque;
+
+use petgraph::visit::EdgeRef;
 
 use super::problem::{Call, Problem};
-use crate::history::Operation;
-use crate::model::Model;
+use crate::graph::{Access, HistoryGraph, Relation};
+use crate::history::{Operation, Outcome};
+use crate::model::{Model, Story};
 
-/// One sentence or two for a person.
-pub(super) fn explain<M: Model>(
+/// A sentence for a person, and operations beside those of the witness that it speaks of.
+pub(super) struct Explanation<'h> {
+    pub(super) reason: String,
+    pub(super) mentioned: Option<Operation<'h>>,
+}
+
+/// Explains why these calls have no legal order.
+pub(super) fn explain<'h, M: Model>(
     model: &M,
     problem: &Problem<M>,
     calls: &[Call<M::Op>],
-    operations: &[Operation<'_>],
-) -> String {
-    let last = calls.iter().filter(|call| call.must).max_by_key(|call| call.end);
-    let Some(last) = last else { return "no order of these operations is legal".to_owned() };
-    let start = model.show(&problem.init, &problem.data);
-    format!(
-        "no order of these {} operations is legal ({start} at first): event {} is the first return that none reaches",
-        calls.len(),
-        operations[last.operation].completion.map_or(0, |event| event.index)
-    )
+    operations: &[Operation<'h>],
+) -> Explanation<'h> {
+    let happened = happened(model, calls);
+    let teller = Teller { model, problem, calls, happened, operations };
+    teller.nobody_produced().unwrap_or_else(|| {
+        let reason = teller.ring().map_or_else(|| teller.no_order(), |ring| teller.tell(&ring));
+        Explanation { reason, mentioned: None }
+    })
+}
+
+/// The calls that surely happened: they returned, or one of these observed what only they can have produced.
+fn happened<M: Model>(model: &M, calls: &[Call<M::Op>]) -> Vec<bool> {
+    let mut happened: Vec<bool> = calls.iter().map(|call| call.must).collect();
+    loop {
+        let sources = calls.iter().zip(&happened).filter(|(_, happened)| **happened).filter_map(|(call, _)| {
+            let observed = model.observes(&call.op)?;
+            let mut made = (0..calls.len()).filter(|&at| model.produces(&calls[at].op) == Some(observed));
+            made.next().filter(|_| made.next().is_none())
+        });
+        let more: Vec<usize> = sources.filter(|&source| !happened[source]).collect();
+        if more.is_empty() {
+            return happened;
+        }
+        more.into_iter().for_each(|source| happened[source] = true);
+    }
+}
+
+struct Teller<'a, 'h, M: Model> {
+    model: &'a M,
+    problem: &'a Problem<M>,
+    calls: &'a [Call<M::Op>],
+    /// Which of the calls surely happened; nothing follows from the others.
+    happened: Vec<bool>,
+    operations: &'a [Operation<'h>],
+}
+
+/// One operation comes before another.
+#[derive(Clone, Debug)]
+struct Step {
+    from: usize,
+    to: usize,
+    why: Why,
+}
+
+#[derive(Clone, Debug)]
+enum Why {
+    RealTime,
+    ReadsFrom,
+    Forced(String),
+}
+
+impl<'h, M: Model> Teller<'_, 'h, M> {
+    /// An observation that nobody's product explains.
+    fn nobody_produced(&self) -> Option<Explanation<'h>> {
+        let data = &self.problem.data;
+        let orphan = self.calls.iter().enumerate().find(|(at, call)| {
+            let Some(datum) = self.model.observes(&call.op) else { return false };
+            let made = |other: &Call<M::Op>| self.model.produces(&other.op) == Some(datum) && other.start < call.end;
+            let others = self.calls.iter().enumerate().filter(|(other, _)| other != at);
+            let initial = self.model.initially(&self.problem.init) == Some(datum);
+            call.must && !initial && !others.map(|(_, other)| other).any(made)
+        });
+        let (_, call) = orphan?;
+        let text = data.text(self.model.observes(&call.op)?);
+        let observed = self.model.observes(&call.op);
+        let all = self.problem.calls.iter().filter(|other| other.operation != call.operation);
+        let later = all.clone().find(|other| self.model.produces(&other.op) == observed);
+        let failed = self.operations.iter().find(|operation| {
+            let written = operation.invoke.value.to_string();
+            operation.outcome() == Outcome::Fail && operation.f() == "write" && written == text
+        });
+        let (rest, mentioned) = match (later, failed) {
+            (Some(later), _) => (format!("{} only after that", self.who_did(later)), Some(self.operation(later))),
+            (None, Some(failed)) => {
+                (format!("the write of {text} by process {} had failed", failed.process()), Some(failed))
+            }
+            (None, None) => (format!("nothing that was called before it returned can have brought {text} about"), None),
+        };
+        let reason = format!("{}, but {rest}", self.who_did(call));
+        Some(Explanation { reason, mentioned: mentioned.copied() })
+    }
+
+    /// The shortest ring of operations that have to come before each other.
+    fn ring(&self) -> Option<Vec<Step>> {
+        let ops: Vec<M::Op> = self.calls.iter().map(|call| call.op.clone()).collect();
+        let mut steps = self.known_steps();
+        loop {
+            if let Some(ring) = shortest_ring(self.calls.len(), &steps) {
+                return Some(ring);
+            }
+            let before = reachable(self.calls.len(), &steps);
+            let story = Story { ops: &ops, happened: &self.happened, before: &before };
+            let forced = self.model.forced(&story, &self.problem.data);
+            let new = forced.into_iter().filter(|forced| !before[forced.from][forced.to]);
+            let count = steps.len();
+            steps.extend(new.map(|forced| Step { from: forced.from, to: forced.to, why: Why::Forced(forced.why) }));
+            if steps.len() == count {
+                return None;
+            }
+        }
+    }
+
+    /// Real-time order and reads-from, out of the history graph of the operations.
+    fn known_steps(&self) -> Vec<Step> {
+        let operations: Vec<Operation<'_>> = self.calls.iter().map(|call| self.operations[call.operation]).collect();
+        let mut graph = HistoryGraph::new(&operations);
+        let mut calls = self.calls.iter().zip(&self.happened);
+        graph.add_reads_from(|_| {
+            let Some((Call { op, .. }, happened)) = calls.next() else { return Access::default() };
+            let observes = self.model.observes(op).filter(|_| *happened);
+            Access { produces: self.model.produces(op), observes }
+        });
+        let edges = graph.graph().edge_references().filter_map(|edge| {
+            let (from, to) = (edge.source().index(), edge.target().index());
+            match edge.weight() {
+                Relation::RealTime => Some(Step { from, to, why: Why::RealTime }),
+                Relation::ReadsFrom => Some(Step { from, to, why: Why::ReadsFrom }),
+                Relation::Process => None,
+            }
+        });
+        let initial = self.model.initially(&self.problem.init);
+        let from_initial = |to: usize| initial.is_some() && self.model.observes(&self.calls[to].op) == initial;
+        edges.filter(|step| !(matches!(step.why, Why::ReadsFrom) && from_initial(step.to))).collect()
+    }
+
+    fn tell(&self, ring: &[Step]) -> String {
+        // The story is about what should not have been possible: the call that was made last.
+        let last = (0..ring.len()).max_by_key(|&at| self.calls[ring[at].to].start).unwrap_or(0);
+        let steps: Vec<&Step> = (1..=ring.len()).map(|at| &ring[(last + at) % ring.len()]).collect();
+        let surprise = &self.calls[ring[last].to];
+        let (why, before) = match steps[..] {
+            [Step { why: Why::Forced(why), .. }, Step { from, why: Why::RealTime, .. }] => (why, from),
+            [
+                Step { why: Why::Forced(why), .. },
+                Step { why: Why::ReadsFrom, .. },
+                Step { from, why: Why::RealTime, .. },
+            ] => (why, from),
+            _ => {
+                let chain: Vec<String> = steps.iter().map(|step| self.tell_step(step)).collect();
+                let observers = self.calls.iter().filter(|call| call.must && self.model.observes(&call.op).is_some());
+                let last = observers.max_by_key(|call| call.end).unwrap_or(surprise);
+                return format!("{}, and no order fits: {}", self.who_did(last), chain.join("; "));
+            }
+        };
+        let before = self.who_did(&self.calls[*before]);
+        format!("{}, although {before} before that began; {why}", self.who_did(surprise))
+    }
+
+    fn tell_step(&self, step: &Step) -> String {
+        let (from, to) = (self.short(step.from), self.short(step.to));
+        match &step.why {
+            Why::RealTime => format!("{from} returned before {to} was called"),
+            Why::ReadsFrom => format!("{to} saw what {from} left"),
+            Why::Forced(why) => format!("{from} is before {to}, for {why}"),
+        }
+    }
+
+    /// What is left to say if no two operations alone have to come before each other.
+    fn no_order(&self) -> String {
+        let start = self.model.show(&self.problem.init, &self.problem.data);
+        let did: Vec<String> = self.calls.iter().map(|call| self.who_did(call)).collect();
+        format!("at first {start}, and then no order of these is legal: {}", did.join("; "))
+    }
+
+    fn operation(&self, call: &Call<M::Op>) -> &Operation<'h> {
+        &self.operations[call.operation]
+    }
+
+    fn who_did(&self, call: &Call<M::Op>) -> String {
+        let operation = self.operation(call);
+        let node = operation.node().map_or_else(String::new, |node| format!(" at {node}"));
+        let did = self.model.show_op(&call.op, &self.problem.data);
+        format!("process {} {did}{node} ({})", operation.process(), operation.events())
+    }
+
+    fn short(&self, at: usize) -> String {
+        let did = self.model.show_op(&self.calls[at].op, &self.problem.data);
+        format!("[{}: {did}]", self.operation(&self.calls[at]).process())
+    }
+}
+
+/// From each operation, breadth first in the order of the steps, so that the answer is always the same one.
+fn shortest_ring(count: usize, steps: &[Step]) -> Option<Vec<Step>> {
+    let mut shortest: Option<Vec<Step>> = None;
+    for start in 0..count {
+        let mut came: Vec<Option<usize>> = vec![None; count];
+        let mut queue = VecDeque::from([start]);
+        while let Some(node) = queue.pop_front() {
+            for (at, step) in steps.iter().enumerate().filter(|(_, step)| step.from == node) {
+                if came[step.to].is_none() {
+                    came[step.to] = Some(at);
+                    queue.push_back(step.to);
+                }
+            }
+        }
+        let Some(mut at) = came[start] else { continue };
+        let mut ring = vec![steps[at].clone()];
+        while steps[at].from != start {
+            let Some(before) = came[steps[at].from] else { break };
+            at = before;
+            ring.push(steps[at].clone());
+        }
+        ring.reverse();
+        if shortest.as_ref().is_none_or(|shortest| ring.len() < shortest.len()) {
+            shortest = Some(ring);
+        }
+    }
+    shortest
+}
+
+fn reachable(count: usize, steps: &[Step]) -> Vec<Vec<bool>> {
+    let mut reach = vec![vec![false; count]; count];
+    for step in steps {
+        reach[step.from][step.to] = true;
+    }
+    for middle in 0..count {
+        for from in 0..count {
+            if reach[from][middle] {
+                let onward = reach[middle].clone();
+                reach[from].iter_mut().zip(onward).for_each(|(reached, onward)| *reached |= onward);
+            }
+        }
+    }
+    reach
 }

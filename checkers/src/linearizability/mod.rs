@@ -2,13 +2,16 @@
 //! "Linearizability: a correctness condition for concurrent objects", 1990).
 //!
 //! The property is local: a history is linearizable if and only if the part of each key is. So the history is split
-//! by key, and the keys are [searched](search) in parallel. A part that has no legal order is [shrunk](shrink) to a
-//! few operations, and these are [explained](explain).
+//! by key, and the keys are judged in parallel: without a search where every value was written once, and by the
+//! search of Wing, Gong and Lowe otherwise. A part that has no legal order is shrunk to a few operations, and these
+//! are explained.
 
 mod explain;
 mod problem;
 mod search;
 mod shrink;
+mod sources;
+mod unique;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -18,8 +21,9 @@ use rayon::prelude::*;
 use crate::history::{History, Operation};
 use crate::model::Model;
 use crate::verdict::{Verdict, Witness};
-use problem::Problem;
+use problem::{Call, Problem};
 use search::{Budget, Found};
+use unique::Judged;
 
 /// When a search is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,22 +69,20 @@ pub fn linearize<M: Model>(history: &History, model: &M, limits: &Limits) -> Res
     let deadline = Instant::now() + limits.time;
     let operations = history.operations().map_err(|error| unknown(error.to_string()))?;
     let keys: Vec<_> = split(operations).into_iter().collect();
-    let searched: Vec<Result<Linearization, Failure<M>>> = keys
+    let answers: Vec<Answer<'_, M>> = keys
         .into_par_iter()
         .map(|(key, operations)| one_key(key, operations, model, Budget::new(deadline, limits.configurations)))
         .collect();
 
-    let mut orders = Vec::with_capacity(searched.len());
+    let mut orders = Vec::with_capacity(answers.len());
     let mut gave_up = None;
-    let mut broken: Option<Broken<'_, M>> = None;
-    for result in searched {
-        match result {
-            Ok(order) => orders.push(order),
-            Err(Failure::GaveUp(reason)) => gave_up = gave_up.or(Some(reason)),
-            Err(Failure::Broken(found)) if broken.as_ref().is_none_or(|first| found.at < first.at) => {
-                broken = Some(found);
-            }
-            Err(Failure::Broken(_)) => {}
+    let mut broken: Option<Box<Broken<'_, M>>> = None;
+    for answer in answers {
+        match answer {
+            Answer::Order(order) => orders.push(order),
+            Answer::GaveUp(reason) => gave_up = gave_up.or(Some(reason)),
+            Answer::Broken(found) if broken.as_ref().is_none_or(|first| found.at < first.at) => broken = Some(found),
+            Answer::Broken(_) => {}
         }
     }
     match (broken, gave_up) {
@@ -90,9 +92,11 @@ pub fn linearize<M: Model>(history: &History, model: &M, limits: &Limits) -> Res
     }
 }
 
-enum Failure<'h, M: Model> {
+/// What was found out about one key.
+enum Answer<'h, M: Model> {
+    Order(Linearization),
+    Broken(Box<Broken<'h, M>>),
     GaveUp(String),
-    Broken(Broken<'h, M>),
 }
 
 /// A key whose operations have no legal order.
@@ -100,22 +104,30 @@ struct Broken<'h, M: Model> {
     key: Option<&'h str>,
     operations: Vec<Operation<'h>>,
     problem: Problem<M>,
-    /// The position of the first return that no order reaches.
+    /// Some of its calls, that have none either.
+    calls: Vec<Call<M::Op>>,
+    /// The position in the history at which it shows.
     at: u32,
 }
 
+/// How long shrinking may go on after the deadline of the check, which has its answer already.
+const GRACE: Duration = Duration::from_secs(2);
+
 impl<M: Model> Broken<'_, M> {
     fn witness(self, history: &History, model: &M, deadline: Instant) -> Witness {
-        let calls = shrink::shrink(model, &self.problem, self.at, deadline);
-        let reason = explain::explain(model, &self.problem, &calls, &self.operations);
+        let deadline = deadline.max(Instant::now() + GRACE);
+        let processes: Vec<_> = self.operations.iter().map(Operation::process).collect();
+        let calls = shrink::shrink(model, &self.problem, self.calls, &processes, deadline);
+        let explanation = explain::explain(model, &self.problem, &calls, &self.operations);
         let mut positions: Vec<usize> = calls
             .iter()
-            .map(|call| &self.operations[call.operation])
+            .map(|call| self.operations[call.operation])
+            .chain(explanation.mentioned)
             .flat_map(|operation| std::iter::once(operation.call).chain(operation.ret))
             .collect();
         positions.sort_unstable();
         let events = positions.into_iter().map(|position| history.events[position].clone()).collect();
-        Witness { key: self.key.map(str::to_owned), reason, events }
+        Witness { key: self.key.map(str::to_owned), reason: explanation.reason, events }
     }
 }
 
@@ -132,22 +144,33 @@ fn one_key<'h, M: Model>(
     operations: Vec<Operation<'h>>,
     model: &M,
     mut budget: Budget,
-) -> Result<Linearization, Failure<'h, M>> {
-    let problem = Problem::new(model, &operations).map_err(Failure::GaveUp)?;
-    match search::search(model, &problem.init, &problem.calls, &mut budget) {
-        Found::Order(order) => {
-            let calls = order.into_iter().map(|call| operations[problem.calls[call].operation].call);
-            Ok(Linearization { key: key.map(str::to_owned), order: calls.collect() })
+) -> Answer<'h, M> {
+    let problem = match Problem::new(model, &operations) {
+        Ok(problem) => problem,
+        Err(reason) => return Answer::GaveUp(reason),
+    };
+    let order = match unique::judge(model, &problem) {
+        Judged::Order(order) => order,
+        Judged::Refuted(refuted) => {
+            let calls = problem.part(model, &refuted);
+            let at = calls.iter().filter(|call| call.must).map(|call| call.end).max().unwrap_or(0);
+            return Answer::Broken(Box::new(Broken { key, operations, problem, calls, at }));
         }
-        Found::Stuck { blocker } => {
-            let at = problem.calls[blocker].end;
-            Err(Failure::Broken(Broken { key, operations, problem, at }))
-        }
-        Found::GaveUp { reason } => {
-            let key = key.map_or_else(String::new, |key| format!("key `{key}`: "));
-            Err(Failure::GaveUp(format!("{key}{reason}")))
-        }
-    }
+        Judged::NotUnique => match search::search(model, &problem.init, &problem.calls, &mut budget) {
+            Found::Order(order) => order,
+            Found::Stuck { blocker } => {
+                let at = problem.calls[blocker].end;
+                let calls = shrink::until(model, &problem.calls, at);
+                return Answer::Broken(Box::new(Broken { key, operations, problem, calls, at }));
+            }
+            Found::GaveUp { reason } => {
+                let key = key.map_or_else(String::new, |key| format!("key `{key}`: "));
+                return Answer::GaveUp(format!("{key}{reason}"));
+            }
+        },
+    };
+    let order = order.into_iter().map(|call| operations[problem.calls[call].operation].call).collect();
+    Answer::Order(Linearization { key: key.map(str::to_owned), order })
 }
 
 fn unknown(reason: String) -> Verdict {

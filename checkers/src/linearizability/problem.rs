@@ -1,7 +1,9 @@
 //! One key's operations, as the search sees them.
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use crate::history::Operation;
-use crate::model::{Data, Expiry, Meaning, Model};
+use crate::model::{Data, Meaning, Model};
 
 /// The end of what never ends.
 pub(super) const NEVER: u32 = u32::MAX;
@@ -28,7 +30,7 @@ pub(super) struct Problem<M: Model> {
 }
 
 impl<M: Model> Problem<M> {
-    /// Reads the operations by the model. The error names the event.
+    /// Reads the operations by the model. The error names the events.
     pub(super) fn new(model: &M, operations: &[Operation<'_>]) -> Result<Self, String> {
         let mut data = Data::default();
         let init = model.init(&mut data);
@@ -36,7 +38,7 @@ impl<M: Model> Problem<M> {
         for (number, operation) in operations.iter().enumerate() {
             let meaning = model
                 .read(operation, &mut data)
-                .map_err(|problem| format!("event {}: the model {} {problem}", operation.invoke.index, model.name()))?;
+                .map_err(|problem| format!("{}: the model {} {problem}", operation.events(), model.name()))?;
             let (op, must) = match meaning {
                 Meaning::Must(op) => (op, true),
                 Meaning::May(op) => (op, false),
@@ -50,11 +52,26 @@ impl<M: Model> Problem<M> {
     }
 }
 
+impl<M: Model> Problem<M> {
+    /// Some of the calls by themselves. Where one observes what a call outside has produced, the observation is forgotten.
+    pub(super) fn part(&self, model: &M, numbers: &[usize]) -> Vec<Call<M::Op>> {
+        let inside: FxHashSet<_> = numbers.iter().filter_map(|&call| model.produces(&self.calls[call].op)).collect();
+        let all: FxHashSet<_> = self.calls.iter().filter_map(|call| model.produces(&call.op)).collect();
+        let forget = |call: &Call<M::Op>| {
+            let outside = |datum| all.contains(&datum) && !inside.contains(&datum);
+            model.observes(&call.op).filter(|datum| outside(*datum)).and_then(|_| model.weaken(&call.op))
+        };
+        let calls = numbers.iter().map(|&call| &self.calls[call]);
+        calls.map(|call| Call { op: forget(call).unwrap_or_else(|| call.op.clone()), ..call.clone() }).collect()
+    }
+}
+
 fn position(position: usize) -> u32 {
     u32::try_from(position).expect("a history that fits into memory has fewer than 2^32 events")
 }
 
-/// Sets the end of each call that may never have happened, and drops those that cannot matter.
+/// Sets the end of each call that may never have happened, and drops those that cannot matter. Only of registers it
+/// can be said when a product no longer matters.
 ///
 /// Let X be such a call, taken in a legal order after all that surely happened and observes its product has
 /// returned. Take the last such X. Nothing after it observes its product: what surely happened did so before, and
@@ -63,13 +80,13 @@ fn position(position: usize) -> u32 {
 /// as well. By induction none need be taken after its end. An operation that observes its own product (a cas from v
 /// to v) leaves the state alone and does not count as an observer of itself.
 pub(super) fn expire<M: Model>(model: &M, calls: &mut Vec<Call<M::Op>>) {
-    if model.expiry() == Expiry::Never || calls.iter().all(|call| call.must) {
+    if !model.is_register() || calls.iter().all(|call| call.must) {
         return;
     }
     for call in calls.iter_mut().filter(|call| !call.must) {
         call.end = 0;
     }
-    let mut last: rustc_hash::FxHashMap<_, u32> = rustc_hash::FxHashMap::default();
+    let mut last: FxHashMap<_, u32> = FxHashMap::default();
     let observed: Vec<_> = calls.iter().map(|call| model.observes(&call.op)).collect();
     let produced: Vec<_> = calls.iter().map(|call| model.produces(&call.op)).collect();
     for (call, datum) in calls.iter().zip(&observed) {

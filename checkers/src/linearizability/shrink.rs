@@ -1,48 +1,29 @@
 //! Makes a part of a history that has no legal order as small as it gets.
 //!
 //! Operations are left out while what remains still has no legal order. What remains must prove something about the
-//! whole, so it is *closed*: with an operation that observes a product stay all operations that could have produced it,
-//! and operations that come in pairs stay together. If the whole had a legal order, the same order of a closed part
-//! would be legal too: leaving out an observer changes nothing but what its own product's observers see, and those
-//! went first; a product that nobody observes is not missed.
+//! whole, so it is *closed*: with an operation that observes a product stay all operations from which it could have it,
+//! and calls that come in pairs stay together. If the whole had a legal order, the same order of a closed part would
+//! be legal too: an operation that only observes is not missed, and what else is left out produced nothing that is
+//! observed in the part.
+//!
+//! An operation that observes and produces need not keep the whole chain of those before it: its observation can be
+//! forgotten ([`Model::weaken`]), which also leaves every legal order legal.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
-
-use rustc_hash::FxHashMap;
+use std::time::Instant;
 
 use super::problem::{Call, NEVER, Problem, expire};
 use super::search::{Budget, Found, search};
+use super::sources::needed_by;
+use crate::history::Process;
 use crate::model::Model;
 
-/// How long shrinking may go on after the deadline of the check, which has its answer already.
-const GRACE: Duration = Duration::from_secs(5);
 /// Configurations for one attempt: one that needs more counts as not removable.
-const PER_ATTEMPT: usize = 200_000;
-
-/// The calls of a small part without a legal order, given the return that no order of the whole reaches.
-pub(super) fn shrink<M: Model>(model: &M, problem: &Problem<M>, stuck: u32, deadline: Instant) -> Vec<Call<M::Op>> {
-    let calls = until(model, &problem.calls, stuck);
-    let deadline = deadline.max(Instant::now() + GRACE);
-    let needed_by = needed_by(model, &calls);
-    let mut shrinking = Shrinking { model, init: &problem.init, calls, needed_by, deadline };
-    let mut kept: Vec<usize> = (0..shrinking.calls.len()).collect();
-    let mut size = kept.len().div_ceil(2);
-    loop {
-        let before = kept.len();
-        kept = shrinking.drop_chunks(kept, size);
-        if size > 1 {
-            size = size.div_ceil(2);
-        } else if kept.len() == before || Instant::now() > deadline {
-            break;
-        }
-    }
-    shrinking.part(&kept)
-}
+const PER_ATTEMPT: usize = 50_000;
 
 /// The calls as they stood when the return came: what had not returned may never have happened, and what it returned
 /// later tells nothing.
-fn until<M: Model>(model: &M, calls: &[Call<M::Op>], stuck: u32) -> Vec<Call<M::Op>> {
+pub(super) fn until<M: Model>(model: &M, calls: &[Call<M::Op>], stuck: u32) -> Vec<Call<M::Op>> {
     let begun = calls.iter().filter(|call| call.start < stuck);
     let open = |call: &Call<M::Op>| call.end > stuck;
     begun
@@ -51,19 +32,31 @@ fn until<M: Model>(model: &M, calls: &[Call<M::Op>], stuck: u32) -> Vec<Call<M::
         .collect()
 }
 
-/// For each call, those that must go if it goes.
-fn needed_by<M: Model>(model: &M, calls: &[Call<M::Op>]) -> Vec<Vec<usize>> {
-    let mut observers: FxHashMap<_, Vec<usize>> = FxHashMap::default();
-    for (number, call) in calls.iter().enumerate() {
-        if let Some(datum) = model.observes(&call.op) {
-            observers.entry(datum).or_default().push(number);
+/// A small part, without a legal order, of calls that have none.
+pub(super) fn shrink<M: Model>(
+    model: &M,
+    problem: &Problem<M>,
+    calls: Vec<Call<M::Op>>,
+    processes: &[Process],
+    deadline: Instant,
+) -> Vec<Call<M::Op>> {
+    let needed_by = needed_by(model, &calls, processes);
+    let mut shrinking = Shrinking { model, init: &problem.init, calls, needed_by, deadline };
+    let mut kept: Vec<usize> = (0..shrinking.calls.len()).collect();
+    let mut size = kept.len();
+    loop {
+        let weakened = shrinking.weaken_chunks(&kept, size);
+        let before = kept.len();
+        kept = shrinking.drop_chunks(kept, size);
+        if Instant::now() > deadline {
+            break;
+        } else if size > 1 {
+            size = size.div_ceil(2);
+        } else if !weakened && kept.len() == before {
+            break;
         }
     }
-    let observers_of = |call: &Call<M::Op>| {
-        let datum = model.produces(&call.op)?;
-        observers.get(&datum).cloned()
-    };
-    calls.iter().map(|call| observers_of(call).unwrap_or_default()).collect()
+    shrinking.part(&kept)
 }
 
 struct Shrinking<'a, M: Model> {
@@ -75,12 +68,38 @@ struct Shrinking<'a, M: Model> {
 }
 
 impl<M: Model> Shrinking<'_, M> {
+    /// Tries to forget the observations of each run of this many calls, and says whether any was forgotten.
+    fn weaken_chunks(&mut self, kept: &[usize], size: usize) -> bool {
+        let mut any = false;
+        for chunk in kept.chunks(size) {
+            let weaker: Vec<(usize, M::Op)> =
+                chunk.iter().filter_map(|&call| Some((call, self.model.weaken(&self.calls[call].op)?))).collect();
+            if weaker.is_empty() || Instant::now() > self.deadline {
+                continue;
+            }
+            let stronger: Vec<(usize, M::Op)> =
+                weaker.iter().map(|(call, _)| (*call, self.calls[*call].op.clone())).collect();
+            self.replace(weaker);
+            if self.has_no_order(kept) {
+                any = true;
+            } else {
+                self.replace(stronger);
+            }
+        }
+        any
+    }
+
+    fn replace(&mut self, ops: Vec<(usize, M::Op)>) {
+        for (call, op) in ops {
+            self.calls[call].op = op;
+        }
+    }
+
     /// Tries to leave out each run of this many calls.
     fn drop_chunks(&mut self, mut kept: Vec<usize>, size: usize) -> Vec<usize> {
         let mut from = 0;
         while from < kept.len() && Instant::now() <= self.deadline {
-            let chunk = &kept[from..(from + size).min(kept.len())];
-            let gone = self.closure(chunk);
+            let gone = self.closure(&kept[from..(from + size).min(kept.len())]);
             let rest: Vec<usize> = kept.iter().copied().filter(|call| !gone.contains(call)).collect();
             if !rest.is_empty() && self.has_no_order(&rest) {
                 // What went before the chunk moves the place where the next begins.
@@ -93,12 +112,15 @@ impl<M: Model> Shrinking<'_, M> {
         kept
     }
 
+    /// What goes if these go: those that observe their products, and so on.
     fn closure(&self, chunk: &[usize]) -> BTreeSet<usize> {
-        let mut gone: BTreeSet<usize> = BTreeSet::new();
+        let mut gone = BTreeSet::new();
         let mut next = chunk.to_vec();
         while let Some(call) = next.pop() {
             if gone.insert(call) {
-                next.extend(&self.needed_by[call]);
+                let still =
+                    |other: &usize| self.model.is_paired() || self.model.observes(&self.calls[*other].op).is_some();
+                next.extend(self.needed_by[call].iter().copied().filter(still));
             }
         }
         gone

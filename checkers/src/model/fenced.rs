@@ -12,7 +12,7 @@
 
 use serde_json::Value;
 
-use super::{Data, Datum, Expiry, Meaning, Model, unknown_f};
+use super::{Data, Datum, Forced, Meaning, Model, Story, unknown_f};
 use crate::history::{Operation, Outcome};
 
 /// A lock whose holders carry growing tokens.
@@ -111,8 +111,50 @@ impl Model for FencedMutex {
         }
     }
 
-    fn expiry(&self) -> Expiry {
-        Expiry::Never
+    fn initially(&self, _: &FencedState) -> Option<Datum> {
+        None
+    }
+
+    fn is_register(&self) -> bool {
+        false
+    }
+
+    /// Tokens grow, and a holder's proofs and its release come before the next acquisition.
+    fn forced(&self, Story { ops, .. }: &Story<'_, FencedOp>, _: &Data) -> Vec<Forced> {
+        let mut forced = Vec::new();
+        for (from, earlier) in ops.iter().enumerate() {
+            for (to, later) in ops.iter().enumerate().filter(|(to, _)| *to != from) {
+                let why = match (*earlier, *later) {
+                    (FencedOp::Acquire(low, _), FencedOp::Acquire(high, _)) if low < high => "tokens grow".to_owned(),
+                    (FencedOp::Acquire(one, _), FencedOp::Acquire(other, _)) if one == other => {
+                        "no token is given twice".to_owned()
+                    }
+                    (FencedOp::Prove(low, _), FencedOp::Acquire(high, _)) if low < high => {
+                        format!("no proof of {low} succeeds once {high} was given")
+                    }
+                    (FencedOp::Release(low, _), FencedOp::Acquire(high, _)) if low < high => {
+                        format!("{low} cannot be released once {high} was given")
+                    }
+                    (FencedOp::Prove(token, _), FencedOp::Release(other, _)) if token == other => {
+                        format!("no proof of {token} succeeds once it was released")
+                    }
+                    (FencedOp::Release(token, _), FencedOp::Release(other, _)) if token == other => {
+                        format!("{token} cannot be released twice")
+                    }
+                    _ => continue,
+                };
+                forced.push(Forced { from, to, why });
+            }
+        }
+        forced
+    }
+
+    fn show_op(&self, op: &FencedOp, _: &Data) -> String {
+        match op {
+            FencedOp::Acquire(token, _) => format!("acquired with token {token}"),
+            FencedOp::Prove(token, _) => format!("proved that it holds with token {token}"),
+            FencedOp::Release(token, _) => format!("released token {token}"),
+        }
     }
 
     fn show(&self, state: &FencedState, _: &Data) -> String {

@@ -54,13 +54,31 @@ pub trait Model: Sync {
     /// What it can only have got from an operation that produced it, or from the beginning.
     fn observes(&self, op: &Self::Op) -> Option<Datum>;
 
-    /// When an operation of unknown outcome stops mattering.
-    fn expiry(&self) -> Expiry;
+    /// What can be observed in this state before anything was produced.
+    fn initially(&self, state: &Self::State) -> Option<Datum>;
 
-    /// Whether operations of one process come in pairs, of which a witness keeps both or none.
-    fn paired(&self) -> bool {
+    /// Whether the object is a register: what an operation produces is the whole state after it, whatever the state
+    /// was before, and what it observes was the whole state.
+    fn is_register(&self) -> bool;
+
+    /// The operation with its observation forgotten: legal wherever the operation is, with the same state after it.
+    fn weaken(&self, _op: &Self::Op) -> Option<Self::Op> {
+        None
+    }
+
+    /// Whether a process makes its calls in pairs, so that leaving out one of a pair leaves out the other.
+    fn is_paired(&self) -> bool {
         false
     }
+
+    /// Which of these operations have to come before which, given what is known of their order so far. Used to
+    /// explain; what is left out here makes an explanation poorer and no verdict wrong.
+    fn forced(&self, _story: &Story<'_, Self::Op>, _data: &Data) -> Vec<Forced> {
+        Vec::new()
+    }
+
+    /// What was done, in words that follow the name of a process: `read 7`.
+    fn show_op(&self, op: &Self::Op, data: &Data) -> String;
 
     /// The state in words.
     fn show(&self, state: &Self::State, data: &Data) -> String;
@@ -77,14 +95,25 @@ pub enum Meaning<Op> {
     Never,
 }
 
-/// See [`Model::expiry`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expiry {
-    /// When the last operation that could observe its product has returned. Sound where what it produces replaces
-    /// the state whole and it is legal to leave it out when nobody observes it.
-    LastObserver,
-    /// Never.
-    Never,
+/// What is known of a few operations that have no legal order.
+pub struct Story<'a, Op> {
+    /// The operations.
+    pub ops: &'a [Op],
+    /// Which of them surely happened; nothing follows from the others.
+    pub happened: &'a [bool],
+    /// `before[a][b]`: a has to come before b.
+    pub before: &'a [Vec<bool>],
+}
+
+/// A step of an explanation: the operation at `from` comes before the one at `to`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forced {
+    /// Place among the operations.
+    pub from: usize,
+    /// Place among the operations.
+    pub to: usize,
+    /// Why, as half a sentence.
+    pub why: String,
 }
 
 /// The models of this crate, by name.

@@ -3,7 +3,7 @@
 //! A lock that rests on leases cannot keep this promise when a holder is paused for longer than its lease; see
 //! [`FencedMutex`](super::FencedMutex) for the promise it can keep.
 
-use super::{Data, Datum, Expiry, Meaning, Model, unknown_f};
+use super::{Data, Datum, Meaning, Model, unknown_f};
 use crate::history::{Operation, Outcome};
 
 /// A lock that is held or not. As in the field it does not ask who releases it, since a client that lost its
@@ -67,12 +67,23 @@ impl Model for Mutex {
         None
     }
 
-    fn expiry(&self) -> Expiry {
-        Expiry::Never
+    fn initially(&self, _: &bool) -> Option<Datum> {
+        None
     }
 
-    fn paired(&self) -> bool {
+    fn is_register(&self) -> bool {
+        false
+    }
+
+    fn is_paired(&self) -> bool {
         true
+    }
+
+    fn show_op(&self, op: &MutexOp, _: &Data) -> String {
+        match op {
+            MutexOp::Acquire => "acquired".to_owned(),
+            MutexOp::Release => "released".to_owned(),
+        }
     }
 
     fn show(&self, held: &bool, _: &Data) -> String {

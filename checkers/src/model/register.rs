@@ -12,7 +12,7 @@
 
 use serde_json::Value;
 
-use super::{Data, Datum, Expiry, Meaning, Model, unknown_f};
+use super::{Data, Datum, Forced, Meaning, Model, Story, unknown_f};
 use crate::history::{Operation, Outcome};
 
 /// A value that is read and written.
@@ -63,6 +63,14 @@ impl RegisterOp {
         }
     }
 
+    /// A compare-and-set that happened left the same value as a write would have.
+    fn weaken(self) -> Option<RegisterOp> {
+        match self {
+            RegisterOp::Cas(_, new) => Some(RegisterOp::Write(new)),
+            RegisterOp::Read(_) | RegisterOp::Write(_) => None,
+        }
+    }
+
     fn produces(self) -> Option<Datum> {
         match self {
             RegisterOp::Read(_) => None,
@@ -76,6 +84,37 @@ impl RegisterOp {
             RegisterOp::Read(value) | RegisterOp::Cas(value, _) => Some(value),
         }
     }
+}
+
+/// An observer comes after the only producer of what it observed, and nothing that puts another value there comes
+/// between the two. What nobody produced can only be observed before anything was.
+fn forced(Story { ops, happened, before }: &Story<'_, RegisterOp>, data: &Data) -> Vec<Forced> {
+    let mut forced = Vec::new();
+    let certain = || ops.iter().enumerate().filter(|(at, _)| happened[*at]);
+    for (observer, value) in certain().filter_map(|(at, op)| Some((at, op.observes()?))) {
+        let mut sources = (0..ops.len()).filter(|&at| ops[at].produces() == Some(value) && at != observer);
+        let (source, another) = (sources.next(), sources.next());
+        let initial = data.text(value) == "null";
+        if another.is_some() || (initial && source.is_some()) {
+            continue;
+        }
+        let producers = certain().filter_map(|(at, op)| Some((at, op.produces()?)));
+        for (other, new) in producers.filter(|(other, _)| *other != observer && Some(*other) != source) {
+            let (value, new) = (data.text(value), data.text(new));
+            let Some(source) = source else {
+                let why = format!("{value} was only there before anything was written");
+                forced.push(Forced { from: observer, to: other, why });
+                continue;
+            };
+            if before[source][other] && !before[observer][other] {
+                forced.push(Forced { from: observer, to: other, why: format!("{new} had replaced {value}") });
+            } else if before[other][observer] && !before[other][source] {
+                let why = format!("{value} was found after {new} was there, so {value} replaced {new}");
+                forced.push(Forced { from: other, to: source, why });
+            }
+        }
+    }
+    forced
 }
 
 fn known<Op>(outcome: Outcome, op: Op) -> Meaning<Op> {
@@ -125,8 +164,28 @@ macro_rules! register_model {
                 op.observes()
             }
 
-            fn expiry(&self) -> Expiry {
-                Expiry::LastObserver
+            fn initially(&self, state: &Datum) -> Option<Datum> {
+                Some(*state)
+            }
+
+            fn is_register(&self) -> bool {
+                true
+            }
+
+            fn weaken(&self, op: &RegisterOp) -> Option<RegisterOp> {
+                op.weaken()
+            }
+
+            fn forced(&self, story: &Story<'_, RegisterOp>, data: &Data) -> Vec<Forced> {
+                forced(story, data)
+            }
+
+            fn show_op(&self, op: &RegisterOp, data: &Data) -> String {
+                match *op {
+                    RegisterOp::Read(value) => format!("read {}", data.text(value)),
+                    RegisterOp::Write(value) => format!("wrote {}", data.text(value)),
+                    RegisterOp::Cas(old, new) => format!("replaced {} by {}", data.text(old), data.text(new)),
+                }
             }
 
             fn show(&self, state: &Datum, data: &Data) -> String {

@@ -17,7 +17,7 @@ struct Open {
 pub fn history(rng: &mut ChaCha8Rng, model: &str) -> History {
     let mut events: Vec<Event> = Vec::new();
     let mut open: Vec<Open> = Vec::new();
-    let mut object = Object::default();
+    let mut object = Object { unique: rng.random_ratio(1, 2), ..Object::default() };
     let mut left = rng.random_range(2..=7);
     let mut next_process = 4;
     let mut free: Vec<u64> = (0..rng.random_range(1..=4)).collect();
@@ -88,16 +88,20 @@ struct Object {
     held: bool,
     token: i64,
     current: i64,
+    /// Whether values are written once.
+    unique: bool,
+    written: u64,
 }
 
 impl Object {
-    fn call(&self, rng: &mut ChaCha8Rng, model: &str) -> (&'static str, Value) {
-        let small = |rng: &mut ChaCha8Rng| json!(rng.random_range(0..4));
+    fn call(&mut self, rng: &mut ChaCha8Rng, model: &str) -> (&'static str, Value) {
+        self.written += 1;
+        let small = |rng: &mut ChaCha8Rng| json!(if self.unique { self.written } else { rng.random_range(0..4) });
         let token = |rng: &mut ChaCha8Rng| json!((self.token - rng.random_range(0..2)).max(1));
         match (model, rng.random_range(0..3)) {
             ("register" | "cas-register", 0) => ("read", Value::Null),
             ("cas-register", 1) if rng.random_ratio(3, 4) => {
-                let old = if rng.random_ratio(1, 2) { self.value.clone() } else { small(rng) };
+                let old = if rng.random_ratio(2, 3) { self.value.clone() } else { self.some(rng) };
                 ("cas", json!([old, small(rng)]))
             }
             ("register" | "cas-register", _) => ("write", small(rng)),
@@ -133,10 +137,19 @@ impl Object {
         argument.clone()
     }
 
+    /// A value that may have been written.
+    fn some(&self, rng: &mut ChaCha8Rng) -> Value {
+        let among = if self.unique { self.written + 1 } else { 4 };
+        match rng.random_range(0..among) {
+            0 => Value::Null,
+            value => json!(value),
+        }
+    }
+
     /// The answer of a system that forgot to do it.
     fn lie(&self, rng: &mut ChaCha8Rng, f: &str, argument: Value) -> Value {
         match f {
-            "read" => json!(rng.random_range(0..4)),
+            "read" => self.some(rng),
             "acquire" => json!(self.token + rng.random_range(0..2)),
             _ => argument,
         }

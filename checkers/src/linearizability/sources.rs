@@ -1,0 +1,93 @@
+//! From which operations an observer could have what it observed.
+
+use rustc_hash::FxHashMap;
+
+use super::problem::Call;
+use crate::history::Process;
+use crate::model::{Datum, Model};
+
+/// For each call, those that must go if it goes: the observers that could have its product, and of calls that come
+/// in pairs the other one. `processes` says whose the calls are.
+pub(super) fn needed_by<M: Model>(model: &M, calls: &[Call<M::Op>], processes: &[Process]) -> Vec<Vec<usize>> {
+    let mut needed_by = vec![Vec::new(); calls.len()];
+    let sources = Sources::new(model, calls);
+    for (observer, call) in calls.iter().enumerate() {
+        for source in model.observes(&call.op).map_or_else(Vec::new, |datum| sources.of(calls, observer, datum)) {
+            needed_by[source].push(observer);
+        }
+    }
+    if model.is_paired() {
+        for (one, other) in pairs(calls, processes) {
+            needed_by[one].push(other);
+            needed_by[other].push(one);
+        }
+    }
+    needed_by
+}
+
+/// Calls of one process that follow each other and differ: acquire and release.
+fn pairs<Op: PartialEq>(calls: &[Call<Op>], processes: &[Process]) -> Vec<(usize, usize)> {
+    let mut open: FxHashMap<Process, usize> = FxHashMap::default();
+    let mut pairs = Vec::new();
+    for (at, call) in calls.iter().enumerate() {
+        let process = processes[call.operation];
+        match open.remove(&process) {
+            Some(before) if calls[before].op != call.op => pairs.push((before, at)),
+            _ => drop(open.insert(process, at)),
+        }
+    }
+    pairs
+}
+
+/// The latest start of a producer, and the latest of one with another product.
+type Latest = [Option<(u32, Datum)>; 2];
+
+/// Producers by what they produced, and when products were surely replaced.
+struct Sources {
+    producers: FxHashMap<Datum, Vec<usize>>,
+    /// By return: the latest start of a producer that had returned by then, and of one of another product.
+    replaced: Vec<(u32, Latest)>,
+    is_register: bool,
+}
+
+impl Sources {
+    fn new<M: Model>(model: &M, calls: &[Call<M::Op>]) -> Self {
+        let mut producers: FxHashMap<Datum, Vec<usize>> = FxHashMap::default();
+        let mut returned: Vec<(u32, u32, Datum)> = Vec::new();
+        for (at, call) in calls.iter().enumerate() {
+            let Some(datum) = model.produces(&call.op) else { continue };
+            producers.entry(datum).or_default().push(at);
+            if call.must {
+                returned.push((call.end, call.start, datum));
+            }
+        }
+        returned.sort_unstable();
+        let mut latest: Latest = [None, None];
+        let replaced = returned.into_iter().map(|(end, start, datum)| {
+            latest = match latest {
+                [Some((first, same)), second] if same == datum => [Some((first.max(start), datum)), second],
+                [first, _] if first.is_none_or(|(first, _)| first < start) => [Some((start, datum)), first],
+                [first, second] if second.is_none_or(|(second, _)| second < start) => [first, Some((start, datum))],
+                kept => kept,
+            };
+            (end, latest)
+        });
+        Sources { replaced: replaced.collect(), producers, is_register: model.is_register() }
+    }
+
+    /// The producers from which the observer could have it. One that called after the observer returned is none; nor,
+    /// of a register, one that returned before another product was put in its place, and that before the observer
+    /// called. If none is left the observer contradicts them all, and the last of them shows it.
+    fn of<Op>(&self, calls: &[Call<Op>], observer: usize, datum: Datum) -> Vec<usize> {
+        let Call { start, end, .. } = calls[observer];
+        let before = self.replaced.partition_point(|(returned, _)| *returned < start);
+        let latest = before.checked_sub(1).map_or([None, None], |at| self.replaced[at].1);
+        let other = latest.into_iter().flatten().find(|(_, other)| *other != datum).map(|(start, _)| start);
+        let cut = other.filter(|_| self.is_register);
+        let all = self.producers.get(&datum).map_or(&[][..], Vec::as_slice);
+        let begun = all.iter().copied().filter(|&source| source != observer && calls[source].start < end);
+        let fits = |source: &usize| !calls[*source].must || cut.is_none_or(|cut| calls[*source].end >= cut);
+        let fitting: Vec<usize> = begun.clone().filter(fits).collect();
+        if fitting.is_empty() { begun.max_by_key(|&source| calls[source].end).into_iter().collect() } else { fitting }
+    }
+}

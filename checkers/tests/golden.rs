@@ -1,0 +1,37 @@
+//! Golden histories: each file of `tests/histories` is named `MODEL.SCENARIO.VERDICT.csv`. What the checker says of it is a
+//! snapshot; `INSTA_UPDATE=always cargo test -p grudge-checkers --test golden` rewrites them.
+
+use std::path::{Path, PathBuf};
+
+use grudge_checkers::history::csv;
+use grudge_checkers::linearizability::Limits;
+use grudge_checkers::model::Named;
+
+fn files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories");
+    let entries = std::fs::read_dir(folder).expect("the folder is there");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a file").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "csv"));
+    files.sort();
+    files
+}
+
+#[test]
+fn each_history_is_judged_as_its_name_says() {
+    let files = files();
+    assert!(!files.is_empty());
+    for path in files {
+        let name = path.file_stem().and_then(|name| name.to_str()).expect("a name").to_owned();
+        let [model, _, expected] = name.split('.').collect::<Vec<_>>()[..] else {
+            panic!("{name}: not MODEL.SCENARIO.VERDICT")
+        };
+        let model: Named = model.parse().expect("a model");
+        let (history, damage) = csv::read(std::fs::File::open(&path).expect("it opens"));
+        assert!(damage.is_none(), "{name}: {damage:?}");
+        let verdict = model.check(&history, &Limits::default());
+        assert_eq!(verdict.name(), expected, "{name}: {verdict}");
+        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false, snapshot_path => "histories/said" }, {
+            insta::assert_snapshot!(name.clone(), verdict.to_string());
+        });
+    }
+}

@@ -1,0 +1,93 @@
+//! Histories as long as a run makes them are judged right, with a small witness, and long before anybody gets
+//! impatient. They take a tenth of a second here; the limit leaves room for a loaded machine.
+
+mod common;
+
+use std::time::Duration;
+
+use common::simulated::{Shape, registers};
+use grudge_checkers::history::{History, Kind};
+use grudge_checkers::linearizability::{Limits, linearize};
+use grudge_checkers::model::{CasRegister, Named};
+use grudge_checkers::verdict::Verdict;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde_json::{Value, json};
+
+const LIMITS: Limits = Limits { time: Duration::from_secs(10), configurations: 10_000_000 };
+
+const SHAPES: [Shape; 4] = [
+    Shape { operations: 20_000, keys: 5, workers: 10, reads: 50, lost: 10 },
+    Shape { operations: 20_000, keys: 5, workers: 10, reads: 20, lost: 30 },
+    Shape { operations: 20_000, keys: 1, workers: 10, reads: 10, lost: 30 },
+    Shape { operations: 20_000, keys: 5, workers: 50, reads: 30, lost: 30 },
+];
+
+fn history(seed: u64, shape: Shape) -> History {
+    registers(&mut ChaCha8Rng::seed_from_u64(seed), shape)
+}
+
+#[test]
+fn a_valid_history_has_an_order_that_replays() {
+    for shape in SHAPES {
+        let history = history(1, shape);
+        history.check().expect("it is a history");
+        let orders =
+            linearize(&history, &CasRegister, &LIMITS).unwrap_or_else(|verdict| panic!("{shape:?}: {verdict}"));
+        common::replay::check(&CasRegister, &history, &orders).unwrap_or_else(|error| panic!("{shape:?}: {error}"));
+    }
+}
+
+#[test]
+fn one_stale_read_among_many_is_found_and_shown() {
+    for shape in SHAPES {
+        let mut history = history(2, shape);
+        let middle = history.events.len() / 2;
+        let ok =
+            |history: &History, f: &str, at: usize| history.events[at].kind == Kind::Ok && history.events[at].f == f;
+        let late = (middle * 3 / 2..history.events.len()).find(|&at| ok(&history, "read", at)).expect("a late read");
+        let key = history.events[late].key.clone();
+        let early = (0..middle).rev().find(|&at| ok(&history, "write", at) && history.events[at].key == key);
+        history.events[late].value = history.events[early.expect("an early write")].value.clone();
+        let index = history.events[late].index;
+        match Named::CasRegister.check(&history, &LIMITS) {
+            Verdict::Invalid { witness } => {
+                assert_eq!(witness.key, key, "{shape:?}");
+                assert!(witness.events.iter().any(|event| event.index == index), "{shape:?}: {witness}");
+                assert!(witness.events.len() <= 8, "{shape:?}: {witness}");
+            }
+            other => panic!("{shape:?}: {other}"),
+        }
+    }
+}
+
+/// The same with values that repeat, which takes a search.
+fn with_repeated_values(mut history: History) -> History {
+    let fold = |value: &Value| value.as_u64().map_or(Value::Null, |value| json!(value % 7));
+    for event in &mut history.events {
+        event.value = match &event.value {
+            Value::Array(pair) => pair.iter().map(fold).collect(),
+            value => fold(value),
+        };
+    }
+    history
+}
+
+#[test]
+fn repeated_values_are_searched() {
+    let shape = Shape { operations: 5_000, keys: 1, workers: 5, reads: 50, lost: 10 };
+    let history = with_repeated_values(history(3, shape));
+    let orders = linearize(&history, &CasRegister, &LIMITS).unwrap_or_else(|verdict| panic!("{verdict}"));
+    common::replay::check(&CasRegister, &history, &orders).unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn a_search_that_is_too_long_is_given_up() {
+    let shape = Shape { operations: 5_000, keys: 1, workers: 5, reads: 50, lost: 10 };
+    let history = with_repeated_values(history(4, shape));
+    let verdict = Named::CasRegister.check(&history, &Limits { configurations: 10, ..LIMITS });
+    let reason = "unknown: key `r0`: gave up after 11 configurations without an answer";
+    assert_eq!(verdict.to_string(), reason);
+    let verdict = Named::CasRegister.check(&history, &Limits { time: Duration::ZERO, ..LIMITS });
+    assert!(verdict.to_string().starts_with("unknown: key `r0`: ran out of time after "), "{verdict}");
+}
