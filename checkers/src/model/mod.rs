@@ -9,6 +9,7 @@ mod datum;
 mod fenced;
 mod mutex;
 mod register;
+mod retold;
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -18,6 +19,7 @@ pub use datum::{Data, Datum};
 pub use fenced::{FencedMutex, FencedOp, FencedState};
 pub use mutex::{Mutex, MutexOp};
 pub use register::{CasRegister, Register, RegisterOp};
+pub use retold::{Read, Retold};
 
 use crate::history::{History, Operation};
 use crate::linearizability::{self, Limits};
