@@ -25,6 +25,8 @@ struct Line {
 #[test]
 fn replica_process() {
     if let Ok(line) = std::env::var(LINE) {
+        // A test that is killed itself must not leave its replicas behind.
+        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).expect("Linux can do this");
         let args = Line::parse_from(line.split('\n')).args;
         if let Err(error) = command::run(&args) {
             panic!("{error:#}");
