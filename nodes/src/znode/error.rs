@@ -38,6 +38,9 @@ pub enum ErrorCode {
     /// The session goes on over another connection.
     #[error("session moved")]
     SessionMoved,
+    /// There is no such watch.
+    #[error("no watcher")]
+    NoWatcher,
 }
 
 impl ErrorCode {
@@ -56,6 +59,7 @@ impl ErrorCode {
             ErrorCode::SessionExpired => -112,
             ErrorCode::InvalidAcl => -114,
             ErrorCode::SessionMoved => -118,
+            ErrorCode::NoWatcher => -121,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The requests that a server answers alone: reads from its own tree, and watches.
 
 use super::error::ErrorCode;
-use super::op::{Answer, ChildrenAnswer, EventKind, Local, Read, Reply, SetWatches};
+use super::op::{Answer, ChildrenAnswer, EventKind, Local, Read, Reply, SetWatches, WatchKind};
 use super::service::{Effect, Service};
 use super::session::SessionId;
 use super::watch::Watched;
@@ -24,6 +24,12 @@ impl Service {
                 self.set_watches(client, &watches, out);
                 (zxid, Ok(Answer::Done))
             }
+            Local::CheckWatches { path, kind } => (zxid, self.find_watches(client, &path, kind)),
+            Local::RemoveWatches { path, kind } => {
+                let found = self.find_watches(client, &path, kind);
+                self.watches.remove(client, &path, kind);
+                (zxid, found)
+            }
             Local::Ping => (zxid, Ok(Answer::Done)),
             Local::Auth => (0, Ok(Answer::Done)),
             // An operation that no server knows reached no processor that could have put a zxid on the answer.
@@ -31,6 +37,10 @@ impl Service {
             Local::Refused(error) => (zxid, Err(error)),
         };
         Reply::Answer { xid, zxid, result }
+    }
+
+    fn find_watches(&self, client: ClientId, path: &str, kind: WatchKind) -> Result<Answer, ErrorCode> {
+        if self.watches.is_armed(client, path, kind) { Ok(Answer::Done) } else { Err(ErrorCode::NoWatcher) }
     }
 
     fn read(&mut self, client: ClientId, session: SessionId, read: &Read) -> Result<Answer, ErrorCode> {

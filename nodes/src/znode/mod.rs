@@ -34,7 +34,7 @@ mod watch;
 pub use error::ErrorCode;
 pub use op::{
     Answer, ChildrenAnswer, Connect, Create, CreateAnswer, CreateMode, EventKind, Local, Mode, NodeOp, Op, Read, Reply,
-    Request, SetWatches, Status, Write,
+    Request, SetWatches, Status, WatchKind, Write,
 };
 pub use replica::{Config, Replica};
 pub use session::{Password, Session, SessionId, Tracker, negotiate};

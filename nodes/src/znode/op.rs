@@ -200,12 +200,37 @@ pub enum Local {
     Read(Read),
     /// Arm watches again after a reconnect.
     SetWatches(SetWatches),
+    /// Is one of these watches armed?
+    CheckWatches {
+        /// On which node.
+        path: String,
+        /// Which ones.
+        kind: WatchKind,
+    },
+    /// Disarm these watches.
+    RemoveWatches {
+        /// On which node.
+        path: String,
+        /// Which ones.
+        kind: WatchKind,
+    },
     /// I am alive.
     Ping,
     /// Credentials; accepted whatever they say, since access is not controlled.
     Auth,
     /// Well-formed, but not served: an unknown operation, flags that mean nothing.
     Refused(ErrorCode),
+}
+
+/// Which of the asking connection's watches on a node are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchKind {
+    /// Those of get-children.
+    Children,
+    /// Those of exists and get-data.
+    Data,
+    /// All.
+    Any,
 }
 
 /// What a client conversation says.

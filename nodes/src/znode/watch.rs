@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::op::EventKind;
+use super::op::{EventKind, WatchKind};
 use super::path;
 use super::txn::Change;
 use crate::replica::ClientId;
@@ -34,15 +34,24 @@ impl Watches {
         self.by_client.entry(client).or_default().insert(key);
     }
 
+    /// Is one of these watches armed?
+    pub(crate) fn is_armed(&self, client: ClientId, path: &str, kind: WatchKind) -> bool {
+        let armed = self.by_client.get(&client);
+        armed.is_some_and(|armed| keys(path, kind).any(|key| armed.contains(&key)))
+    }
+
+    /// Disarms these watches.
+    pub(crate) fn remove(&mut self, client: ClientId, path: &str, kind: WatchKind) {
+        for key in keys(path, kind) {
+            take(&mut self.by_path, &key, &client);
+            take(&mut self.by_client, &client, &key);
+        }
+    }
+
     /// Forgets the watches of a connection that has gone.
     pub(crate) fn forget(&mut self, client: ClientId) {
         for key in self.by_client.remove(&client).unwrap_or_default() {
-            if let Some(clients) = self.by_path.get_mut(&key) {
-                clients.remove(&client);
-                if clients.is_empty() {
-                    self.by_path.remove(&key);
-                }
-            }
+            take(&mut self.by_path, &key, &client);
         }
     }
 
@@ -76,14 +85,28 @@ impl Watches {
         let key = (path.to_owned(), watched);
         let clients = self.by_path.remove(&key).unwrap_or_default();
         for client in &clients {
-            if let Some(keys) = self.by_client.get_mut(client) {
-                keys.remove(&key);
-                if keys.is_empty() {
-                    self.by_client.remove(client);
-                }
-            }
+            take(&mut self.by_client, client, &key);
         }
         clients
+    }
+}
+
+fn keys(path: &str, kind: WatchKind) -> impl Iterator<Item = (String, Watched)> {
+    let watched: &[Watched] = match kind {
+        WatchKind::Children => &[Watched::Children],
+        WatchKind::Data => &[Watched::Data],
+        WatchKind::Any => &[Watched::Data, Watched::Children],
+    };
+    watched.iter().map(move |watched| (path.to_owned(), *watched))
+}
+
+/// Takes one element out of one of many sets; a set that is empty goes too.
+fn take<K: Ord, V: Ord>(sets: &mut BTreeMap<K, BTreeSet<V>>, key: &K, element: &V) {
+    if let Some(set) = sets.get_mut(key) {
+        set.remove(element);
+        if set.is_empty() {
+            sets.remove(key);
+        }
     }
 }
 
@@ -127,6 +150,19 @@ mod tests {
             assert_eq!(told, expected, "{change:?}");
             assert_eq!(watches.fire(&change), vec![], "{change:?} fired twice");
         }
+    }
+
+    #[test]
+    fn only_the_watches_that_are_named_are_removed() {
+        let cases = [(WatchKind::Data, 3, true), (WatchKind::Children, 3, true), (WatchKind::Any, 2, false)];
+        for (kind, left, any) in cases {
+            let mut watches = armed();
+            assert!(watches.is_armed(ONE, "/a", kind));
+            watches.remove(ONE, "/a", kind);
+            assert!(!watches.is_armed(ONE, "/a", kind), "{kind:?}");
+            assert_eq!((watches.len(), watches.is_armed(ONE, "/a", WatchKind::Any)), (left, any), "{kind:?}");
+        }
+        assert!(!armed().is_armed(TWO, "/a", WatchKind::Data));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use super::jute::{Malformed, Reader, Writer};
 use crate::znode::{
     Acl, Answer, ChildrenAnswer, Connect, Create, CreateAnswer, CreateMode, ErrorCode, EventKind, Local, NodeOp, Op,
-    Password, Read, Reply, SessionId, SetWatches, Stat, Write,
+    Password, Read, Reply, SessionId, SetWatches, Stat, WatchKind, Write,
 };
 
 /// Operation codes.
@@ -25,6 +25,8 @@ pub(super) mod code {
     pub(crate) const CHECK: i32 = 13;
     pub(crate) const MULTI: i32 = 14;
     pub(crate) const CREATE2: i32 = 15;
+    pub(crate) const CHECK_WATCHES: i32 = 17;
+    pub(crate) const REMOVE_WATCHES: i32 = 18;
     pub(crate) const AUTH: i32 = 100;
     pub(crate) const SET_WATCHES: i32 = 101;
     pub(crate) const GET_EPHEMERALS: i32 = 103;
@@ -110,6 +112,19 @@ fn decode_op(reader: &mut Reader, code: i32) -> Result<Op, Malformed> {
         code::PING => Op::Local(Local::Ping),
         code::AUTH => Op::Local(Local::Auth),
         code::SET_WATCHES => Op::Local(Local::SetWatches(decode_set_watches(reader)?)),
+        code::CHECK_WATCHES | code::REMOVE_WATCHES => {
+            let path = reader.string()?;
+            let kind = match reader.int()? {
+                1 => WatchKind::Children,
+                2 => WatchKind::Data,
+                3 => WatchKind::Any,
+                _ => return Ok(Op::Local(Local::Refused(ErrorCode::BadArguments))),
+            };
+            Op::Local(match code {
+                code::CHECK_WATCHES => Local::CheckWatches { path, kind },
+                _ => Local::RemoveWatches { path, kind },
+            })
+        }
         code::SET_WATCHES2 => {
             let watches = decode_set_watches(reader)?;
             let persistent = reader.vector(Reader::string)?;

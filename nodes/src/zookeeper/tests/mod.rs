@@ -6,7 +6,7 @@ use super::jute::{Malformed, Reader, Writer};
 use super::wire::{ReadOnlyField, code, decode_connect, decode_request, encode_reply};
 use crate::znode::{
     Acl, Answer, ChildrenAnswer, Connect, Create, CreateAnswer, CreateMode, ErrorCode, EventKind, Local, NodeOp, Op,
-    Read, Reply, SessionId, SetWatches, Stat, Write,
+    Read, Reply, SessionId, SetWatches, Stat, WatchKind, Write,
 };
 
 /// A request as a client writes it, without the frame's length.
@@ -98,10 +98,20 @@ fn encode_local(writer: &mut Writer, local: &Local) {
             }
             writer
         }
+        Local::CheckWatches { path, kind } => writer.int(code::CHECK_WATCHES).string(path).int(watch_kind(*kind)),
+        Local::RemoveWatches { path, kind } => writer.int(code::REMOVE_WATCHES).string(path).int(watch_kind(*kind)),
         Local::Ping => writer.int(code::PING),
         Local::Auth => writer.int(code::AUTH),
         Local::Refused(_) => writer.int(77),
     };
+}
+
+fn watch_kind(kind: WatchKind) -> i32 {
+    match kind {
+        WatchKind::Children => 1,
+        WatchKind::Data => 2,
+        WatchKind::Any => 3,
+    }
 }
 
 fn any_node_op() -> impl Strategy<Value = NodeOp> {
@@ -142,7 +152,10 @@ fn any_op() -> impl Strategy<Value = Op> {
         any::<String>().prop_map(|prefix| Read::GetEphemerals { prefix }),
         any::<String>().prop_map(|path| Read::CountDescendants { path }),
     ];
+    let kind = prop::sample::select(vec![WatchKind::Children, WatchKind::Data, WatchKind::Any]);
     prop_oneof![
+        (any::<String>(), kind.clone()).prop_map(|(path, kind)| Op::Local(Local::CheckWatches { path, kind })),
+        (any::<String>(), kind).prop_map(|(path, kind)| Op::Local(Local::RemoveWatches { path, kind })),
         any_node_op().prop_map(|op| Op::Write(Write::Node(op))),
         prop::collection::vec(any_node_op(), 0..4).prop_map(|ops| Op::Write(Write::Multi(ops))),
         Just(Op::Write(Write::CloseSession)),
