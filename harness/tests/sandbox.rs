@@ -43,6 +43,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let trials = vec![
         Trial::test("nothing_is_left_when_anybody_is_killed_at_any_time", killed_at_random),
+        Trial::test("nothing_is_left_of_a_test_that_is_killed_under_faults", killed_under_test),
+        Trial::test("five_real_nodes_serve_within_two_seconds_and_are_down_within_one", real_nodes_in_time),
         Trial::test("sigterm_reaches_the_harness_and_nothing_is_left", sigterm),
         Trial::test("a_cluster_that_does_not_come_up_leaves_nothing", failing_cluster),
         Trial::test("the_harness_exit_code_is_the_callers", exit_codes),
@@ -196,18 +198,20 @@ impl Drop for Part {
     }
 }
 
+fn grudge() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_grudge"))
+}
+
 fn me() -> Command {
     Command::new(std::env::current_exe().expect("the test is a file"))
 }
 
+/// Starts a part. `{dir}` in its arguments is a folder that lives as long as the part.
 fn part(mut command: Command, arguments: &[&str], tag: &str) -> Part {
     let dir = tempfile::tempdir().expect("a folder for the test");
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
     let mark = format!("{tag}-{}-{}", std::process::id(), since.as_nanos());
-    command.args(arguments);
-    if arguments.contains(&"hold") {
-        command.arg(dir.path());
-    }
+    command.args(arguments.iter().map(|argument| argument.replace("{dir}", &dir.path().to_string_lossy())));
     let child = command
         .env(MARK, &mark)
         .stdin(Stdio::null())
@@ -223,11 +227,17 @@ impl Part {
         Pid::from_raw(i32::try_from(self.child.id()).expect("a process number"))
     }
 
-    /// Waits until it says `up`; the error is what it said instead.
-    fn wait_up(&mut self) -> Result<(), String> {
+    /// The first line it writes to its standard output; empty if it ends without one.
+    fn first_line(&mut self) -> Result<String, String> {
         let mut line = String::new();
         let out = self.child.stdout.as_mut().expect("a pipe");
         BufReader::new(out).read_line(&mut line).map_err(|error| error.to_string())?;
+        Ok(line)
+    }
+
+    /// Waits until it says `up`; the error is what it said instead.
+    fn wait_up(&mut self) -> Result<(), String> {
+        let line = self.first_line()?;
         if line == "up\n" { Ok(()) } else { Err(self.complaint()) }
     }
 
@@ -275,14 +285,53 @@ fn killed_at_random() -> Result<(), Failed> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     for victim in [Victim::Caller, Victim::Init, Victim::Harness].into_iter().cycle().take(12) {
         let delay = Duration::from_millis(rng.random_range(0..500));
-        killed_after(victim, delay).map_err(|error| format!("{victim:?} killed after {delay:?}: {error}; {again}"))?;
+        killed_after(victim, delay, me(), &["hold", "serve", "{dir}"])
+            .map_err(|error| format!("{victim:?} killed after {delay:?}: {error}; {again}"))?;
     }
     Ok(())
 }
 
-fn killed_after(victim: Victim, delay: Duration) -> Result<(), String> {
+/// The real command, with clients and faults under way.
+fn killed_under_test() -> Result<(), Failed> {
+    if refused_here() {
+        return Ok(());
+    }
+    let arguments = ["test", "zab", "--workload", "lock", "--time", "60s", "--seed", "1", "--store", "{dir}"];
+    for (victim, after) in [(Victim::Caller, 3000), (Victim::Harness, 4000)] {
+        killed_after(victim, Duration::from_millis(after), grudge(), &arguments)
+            .map_err(|error| format!("{victim:?} killed after {after} ms: {error}"))?;
+    }
+    Ok(())
+}
+
+/// The bar is the machine's and not its other load's: the best of some tries counts.
+fn real_nodes_in_time() -> Result<(), Failed> {
+    if refused_here() {
+        return Ok(());
+    }
+    for system in ["raft", "zab"] {
+        let mut times = Vec::new();
+        for _ in 0..3 {
+            let started = Instant::now();
+            let mut part = part(grudge(), &["up", system, "--store", "{dir}"], "up");
+            let first = part.first_line()?;
+            let up = started.elapsed();
+            assert!(first.starts_with(system), "{first}{}", part.complaint());
+            let stopped = Instant::now();
+            kill(part.caller(), Signal::SIGINT)?;
+            assert_eq!(part.end().0, Some(0));
+            times.push((up, stopped.elapsed()));
+        }
+        assert!(times.iter().any(|(up, _)| *up < Duration::from_secs(2)), "{system} up and down: {times:?}");
+        assert!(times.iter().any(|(_, down)| *down < Duration::from_secs(1)), "{system} up and down: {times:?}");
+    }
+    Ok(())
+}
+
+/// Kills one of a part's processes after a while; the error is what is left.
+fn killed_after(victim: Victim, delay: Duration, command: Command, arguments: &[&str]) -> Result<(), String> {
     let before = Host::now();
-    let mut part = part(me(), &["hold", "serve"], "killed");
+    let mut part = part(command, arguments, "killed");
     sleep(delay);
     let caller = part.caller();
     let init = children(caller).first().copied();
@@ -312,7 +361,7 @@ fn sigterm() -> Result<(), Failed> {
         return Ok(());
     }
     let before = Host::now();
-    let mut part = part(me(), &["hold", "serve"], "sigterm");
+    let mut part = part(me(), &["hold", "serve", "{dir}"], "sigterm");
     part.wait_up()?;
     let inside = namespaces(&marked(&part.mark));
     // The sandbox's own network and one for each of five nodes.
@@ -332,7 +381,7 @@ fn failing_cluster() -> Result<(), Failed> {
         return Ok(());
     }
     let before = Host::now();
-    let part = part(me(), &["hold", "die"], "failing");
+    let part = part(me(), &["hold", "die", "{dir}"], "failing");
     let mark = part.mark.clone();
     let (code, said) = part.end();
     assert_eq!(code, Some(255));
