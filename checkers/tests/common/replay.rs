@@ -1,5 +1,7 @@
 //! Simple objects that replay operations in a given order.
 
+use std::collections::BTreeMap;
+
 use grudge_checkers::history::{History, Operation, Outcome};
 use grudge_checkers::linearizability::Linearization;
 use grudge_checkers::model::{CasRegister, FencedMutex, Mutex, Register};
@@ -81,13 +83,14 @@ impl Replay for FencedMutex {
 /// Replays the orders: each respects real time, holds all that happened, and is legal.
 pub fn check<M: Replay>(model: &M, history: &History, orders: &[Linearization]) -> Result<(), String> {
     let operations = history.operations().map_err(|error| error.to_string())?;
-    let find = |call: usize| operations.iter().find(|operation| operation.call == call).ok_or("no such call");
+    let by_call: BTreeMap<usize, &Operation<'_>> =
+        operations.iter().map(|operation| (operation.call, operation)).collect();
     let mut placed = 0;
     for order in orders {
         let mut memory = model.start();
         let mut latest_call = 0;
         for &call in &order.order {
-            let operation = find(call)?;
+            let operation = by_call.get(&call).ok_or("no such call")?;
             if operation.ret.is_some_and(|ret| operation.outcome() == Outcome::Ok && ret < latest_call) {
                 return Err(format!("the call at {call} returned before one that was put in order earlier began"));
             }
