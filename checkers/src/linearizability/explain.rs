@@ -195,13 +195,20 @@ impl<'h, M: Model> Teller<'_, 'h, M> {
     fn who_did(&self, call: &Call<M::Op>) -> String {
         let operation = self.operation(call);
         let node = operation.node().map_or_else(String::new, |node| format!(" at {node}"));
-        let did = self.model.show_op(&call.op, &self.problem.data);
+        let did = self.did(call);
         format!("process {} {did}{node} ({})", operation.process(), operation.events())
     }
 
     fn short(&self, at: usize) -> String {
-        let did = self.model.show_op(&self.calls[at].op, &self.problem.data);
-        format!("[{}: {did}]", self.operation(&self.calls[at]).process())
+        let call = &self.calls[at];
+        format!("[{}: {}]", self.operation(call).process(), self.did(call))
+    }
+
+    /// What was done in truth, whatever part of it was forgotten on the way to the witness.
+    fn did(&self, call: &Call<M::Op>) -> String {
+        let whole = self.problem.calls.binary_search_by_key(&call.operation, |call| call.operation);
+        let op = whole.map_or(&call.op, |at| &self.problem.calls[at].op);
+        self.model.show_op(op, &self.problem.data)
     }
 }
 
