@@ -2,8 +2,15 @@
 //!
 //! Every written value is written once in a run, so a read tells which write it saw. A compare-and-set starts from a
 //! value that was lately seen, so that a good share succeeds.
+//!
+//! A few keys are open at a time, so that clients meet on them. A key that has had its share of operations is closed
+//! and a fresh one opened in its place. Closed keys are still read, now and then in the main phase and by everybody
+//! after the last fault was healed: a write that only one node has would be overwritten at once on an open key, and
+//! stays to be seen on a closed one. It keeps each key's history short, too, which is what judging it costs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use grudge_checkers::history::{Event, Kind};
@@ -14,28 +21,60 @@ use serde_json::{Value, json};
 use crate::generator::{Generator, Next, Worker};
 use crate::operation::Invocation;
 
-/// How often each operation is drawn, of ten.
-const READS: u32 = 4;
-const WRITES: u32 = 3;
+/// How often each operation is drawn, of twenty.
+const READS: u32 = 8;
+const READS_OF_CLOSED: u32 = 2;
+const WRITES: u32 = 5;
 
 /// In how many of ten compare-and-sets the old value is the last one seen; else it is an older one, which should fail.
 const HOPEFUL: u32 = 9;
 
+/// How many operations a key gets while it is open.
+const OPERATIONS_PER_KEY: usize = 200;
+
+/// How many keys everybody reads at the end; of more, an even choice.
+const MOST_FINAL_READS: usize = 50;
+
 /// Values of the liveness phase begin here, far from those of the main phase.
 const LIVENESS_VALUES: u64 = 1_000_000_000;
 
-/// The main phase: reads, writes and compare-and-sets on keys drawn evenly, for ever.
+/// The main and the liveness phase of so many workers on so many open keys.
+pub(crate) fn phases(seed: u64, workers: usize, keys: usize) -> (Registers, Recovered) {
+    let opened = Arc::new(AtomicUsize::new(keys));
+    let main = Registers {
+        rng: ChaCha8Rng::seed_from_u64(seed),
+        open: (0..keys).map(|key| (key, 0)).collect(),
+        opened: opened.clone(),
+        written: 0,
+        seen: BTreeMap::new(),
+    };
+    (main, Recovered { workers, keys, opened, written: LIVENESS_VALUES, open: BTreeMap::new() })
+}
+
+/// The main phase: reads, writes and compare-and-sets, for ever.
 pub(crate) struct Registers {
     rng: ChaCha8Rng,
-    keys: usize,
+    /// The open keys, and how many operations each has had.
+    open: Vec<(usize, usize)>,
+    /// How many keys were ever opened: they are numbered from 0.
+    opened: Arc<AtomicUsize>,
     written: u64,
     seen: BTreeMap<String, Value>,
 }
 
 impl Registers {
-    /// Registers `0` to `keys - 1`.
-    pub(crate) fn new(seed: u64, keys: usize) -> Self {
-        Registers { rng: ChaCha8Rng::seed_from_u64(seed), keys, written: 0, seen: BTreeMap::new() }
+    fn open_key(&mut self) -> String {
+        let slot = self.rng.random_range(0..self.open.len());
+        if self.open[slot].1 == OPERATIONS_PER_KEY {
+            self.seen.remove(&self.open[slot].0.to_string());
+            self.open[slot] = (self.opened.fetch_add(1, Ordering::Relaxed), 0);
+        }
+        self.open[slot].1 += 1;
+        self.open[slot].0.to_string()
+    }
+
+    fn any_key(&mut self) -> String {
+        self.rng.random_range(0..self.opened.load(Ordering::Relaxed)).to_string()
     }
 
     fn new_value(&mut self) -> u64 {
@@ -52,8 +91,11 @@ impl Registers {
 
 impl Generator<Invocation> for Registers {
     fn next(&mut self, _: Duration, _: Worker) -> Next<Invocation> {
-        let key = self.rng.random_range(0..self.keys).to_string();
-        let drawn = self.rng.random_range(0..10);
+        let drawn = self.rng.random_range(0..20);
+        if drawn < READS_OF_CLOSED {
+            return Next::Op(Invocation::new("read").on(self.any_key()));
+        }
+        let key = self.open_key();
         let invocation = if drawn < READS {
             Invocation::new("read")
         } else if drawn < READS + WRITES {
@@ -76,27 +118,33 @@ impl Generator<Invocation> for Registers {
     }
 }
 
-/// The liveness phase: each worker reads and writes its share of the keys until each of those has succeeded once.
+/// The liveness phase: each worker writes its share of the first keys and reads what was written in the whole run,
+/// until each of those operations has succeeded once.
 pub(crate) struct Recovered {
     workers: usize,
     keys: usize,
+    opened: Arc<AtomicUsize>,
     written: u64,
-    open: BTreeMap<Worker, BTreeSet<(usize, &'static str)>>,
+    open: BTreeMap<Worker, BTreeSet<(&'static str, usize)>>,
 }
 
 impl Recovered {
-    pub(crate) fn new(workers: usize, keys: usize) -> Self {
-        Recovered { workers, keys, written: LIVENESS_VALUES, open: BTreeMap::new() }
+    fn duties(&self, worker: Worker) -> BTreeSet<(&'static str, usize)> {
+        let opened = self.opened.load(Ordering::Relaxed);
+        let reads = (0..opened).step_by(opened.div_ceil(MOST_FINAL_READS));
+        let writes = (0..self.keys).filter(|key| key % self.workers == worker.0 % self.workers);
+        // Every worker writes at least once; whoever has no key of its own shares one.
+        let writes = writes.chain([worker.0 % self.keys]);
+        reads.map(|key| ("read", key)).chain(writes.map(|key| ("write", key))).collect()
     }
 }
 
 impl Generator<Invocation> for Recovered {
     fn next(&mut self, _: Duration, worker: Worker) -> Next<Invocation> {
-        let (workers, keys) = (self.workers, self.keys);
-        let open = self.open.entry(worker).or_insert_with(|| {
-            share(worker, workers, keys).into_iter().flat_map(|key| [(key, "read"), (key, "write")]).collect()
-        });
-        let Some((key, f)) = open.first() else { return Next::Done };
+        if !self.open.contains_key(&worker) {
+            self.open.insert(worker, self.duties(worker));
+        }
+        let Some((f, key)) = self.open.get(&worker).and_then(BTreeSet::first) else { return Next::Done };
         let invocation = Invocation::new(f).on(key.to_string());
         if *f == "read" {
             return Next::Op(invocation);
@@ -108,15 +156,9 @@ impl Generator<Invocation> for Recovered {
     fn update(&mut self, _: Duration, worker: Option<Worker>, event: &Event) {
         let (Kind::Ok, Some(worker)) = (event.kind, worker) else { return };
         if let Some(open) = self.open.get_mut(&worker) {
-            open.retain(|(key, f)| event.f != *f || event.key.as_deref() != Some(key.to_string().as_str()));
+            open.retain(|(f, key)| event.f != *f || event.key.as_deref() != Some(key.to_string().as_str()));
         }
     }
-}
-
-/// The keys for whose recovery a worker answers: over all workers every key, and for each worker at least one.
-pub(crate) fn share(worker: Worker, workers: usize, keys: usize) -> Vec<usize> {
-    let own: Vec<usize> = (0..keys).filter(|key| key % workers == worker.0 % workers).collect();
-    if own.is_empty() { vec![worker.0 % keys] } else { own }
 }
 
 #[cfg(test)]
@@ -169,7 +211,7 @@ mod tests {
 
     #[test]
     fn written_values_are_unique() {
-        let history = run(&mut Registers::new(3, 3).limit(1000), 5);
+        let history = run(&mut phases(3, 5, 3).0.limit(1000), 5);
         let mut written = BTreeSet::new();
         for event in history.events.iter().filter(|event| event.kind == Kind::Invoke) {
             let value = match event.f.as_str() {
@@ -184,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_good_share_of_compare_and_sets_succeeds_and_some_fail() {
-        let history = run(&mut Registers::new(3, 3).limit(2000), 3);
+        let history = run(&mut phases(3, 5, 3).0.limit(2000), 3);
         let (ok, fail) = (count(&history, "cas", Kind::Ok), count(&history, "cas", Kind::Fail));
         assert!(ok * 2 > fail, "{ok} ok, {fail} fail");
         assert!(fail > 20, "{ok} ok, {fail} fail");
@@ -192,20 +234,50 @@ mod tests {
 
     #[test]
     fn one_seed_gives_one_history() {
-        assert_eq!(run(&mut Registers::new(8, 2).limit(300), 4), run(&mut Registers::new(8, 2).limit(300), 4));
-        assert_ne!(run(&mut Registers::new(8, 2).limit(300), 4), run(&mut Registers::new(9, 2).limit(300), 4));
+        assert_eq!(run(&mut phases(8, 4, 2).0.limit(300), 4), run(&mut phases(8, 4, 2).0.limit(300), 4));
+        assert_ne!(run(&mut phases(8, 4, 2).0.limit(300), 4), run(&mut phases(9, 4, 2).0.limit(300), 4));
     }
 
     #[test]
-    fn liveness_covers_every_key_and_every_worker() {
+    fn keys_are_closed_and_still_read() {
+        let history = run(&mut phases(4, 3, 2).0.limit(3000), 3);
+        let mut writes: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        let mut last_read = BTreeMap::new();
+        for (position, event) in history.events.iter().enumerate().filter(|(_, event)| event.kind == Kind::Invoke) {
+            let key = event.key.clone().expect("every call has a key");
+            match event.f.as_str() {
+                "read" => drop(last_read.insert(key, position)),
+                _ => writes.entry(key).or_default().push(position),
+            }
+        }
+        assert!((10..=20).contains(&writes.len()), "3000 operations at 200 a key open {} keys", writes.len());
+        let closed = writes.iter().filter(|(key, writes)| last_read.get(*key) > writes.last()).count();
+        assert!(closed + 3 >= writes.len(), "{closed} of {} keys are read after their last write", writes.len());
+    }
+
+    #[test]
+    fn liveness_writes_the_first_keys_and_reads_all() {
         for (workers, keys) in [(1, 1), (5, 2), (2, 5), (3, 3)] {
-            let history = run(&mut Recovered::new(workers, keys), workers);
+            let (main, mut liveness) = phases(6, workers, keys);
+            run(&mut main.limit(2000), workers);
+            let opened = liveness.opened.load(Ordering::Relaxed);
+            let history = run(&mut liveness, workers);
             let ok = |f: &str| {
                 let ok = history.events.iter().filter(|event| event.kind == Kind::Ok && event.f == f);
                 ok.filter_map(|event| event.key.clone()).collect::<BTreeSet<_>>().len()
             };
-            assert_eq!((ok("read"), ok("write")), (keys, keys), "{workers} workers, {keys} keys");
-            assert!(count(&history, "read", Kind::Ok) >= workers);
+            assert_eq!((ok("read"), ok("write")), (opened, keys), "{workers} workers, {keys} keys");
+            assert!(opened > keys, "the main phase opened more keys");
+            assert_eq!(count(&history, "read", Kind::Ok), opened * workers);
+            assert!(count(&history, "write", Kind::Ok) >= workers);
         }
+    }
+
+    #[test]
+    fn the_final_reads_of_a_long_run_are_bounded() {
+        let (main, mut liveness) = phases(6, 2, 2);
+        run(&mut main.limit(50_000), 2);
+        let history = run(&mut liveness, 2);
+        assert!(count(&history, "read", Kind::Ok) <= 2 * MOST_FINAL_READS);
     }
 }

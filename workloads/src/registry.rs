@@ -8,7 +8,6 @@ use crate::client::zookeeper::{self, ZooKeeper};
 use crate::client::{Connect, Reads};
 use crate::generator::{Boxed, Build, Pace};
 use crate::operation::Invocation;
-use crate::register::Registers;
 use crate::workload::{Options, Workload};
 use crate::{judge, lock, register};
 
@@ -115,8 +114,9 @@ pub fn find(name: &str, protocol: Protocol, options: &Options) -> Result<Workloa
 }
 
 fn registers(name: &'static str, protocol: Protocol, options: &Options, reads: Reads) -> Workload {
-    // Several workers a key, so that they meet; several keys, so that each one's history stays short enough to judge.
-    let keys = options.keys.unwrap_or_else(|| options.workers.div_ceil(2));
+    // Few keys at a time, so that workers meet on them.
+    let keys = options.keys.unwrap_or_else(|| (options.workers / 4).max(1));
+    let (main, liveness) = register::phases(options.seed, options.workers, keys);
     let connect: Arc<dyn Connect> = match protocol {
         Protocol::ZooKeeper => Arc::new(ZooKeeper::new(zookeeper::Register::new(reads))),
         Protocol::Etcd => Arc::new(Etcd::new(etcd::Register::new(reads))),
@@ -124,8 +124,8 @@ fn registers(name: &'static str, protocol: Protocol, options: &Options, reads: R
     Workload {
         name,
         connect,
-        main: paced(Registers::new(options.seed, keys).boxed(), options).time_limit(options.time).boxed(),
-        liveness: register::Recovered::new(options.workers, keys).boxed(),
+        main: paced(main.boxed(), options).time_limit(options.time).boxed(),
+        liveness: liveness.boxed(),
         judge: match reads {
             Reads::Linearizable => judge::registers,
             Reads::Local => judge::local_registers,
@@ -144,7 +144,7 @@ fn locks(name: &'static str, protocol: Protocol, options: &Options) -> Workload 
         name,
         connect,
         main: paced(lock::lockers(options.seed, keys, options.time), options),
-        liveness: lock::Recovered::new(options.workers, keys).boxed(),
+        liveness: lock::Recovered::new(keys).boxed(),
         judge: judge::locks,
     }
 }
