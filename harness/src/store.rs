@@ -131,6 +131,20 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// What to do when the store cannot be written in the middle of a run.
 pub const ADVICE: &str = "is the disk full? Free some space or choose another folder with --store DIR, and run again";
 
+/// Less than this is a full disk: a replica's log grows by as much before it fails.
+const ROOM: u64 = 1 << 20;
+
+/// Refuses to go on if the disk below a path is full: what fails then is ours, not the system's.
+///
+/// # Errors
+/// It is full; the message says what to do.
+pub fn demand_room(path: &Path) -> Result<()> {
+    let disk = nix::sys::statvfs::statvfs(path).with_context(|| format!("cannot look at {}", path.display()))?;
+    let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+    anyhow::ensure!(free >= ROOM, "no space is left below {}: {ADVICE}", path.display());
+    Ok(())
+}
+
 fn point_latest(family: &Path, name: &str) -> std::io::Result<()> {
     let temporary = family.join(format!(".latest-{name}"));
     match fs::remove_file(&temporary) {

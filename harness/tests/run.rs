@@ -82,6 +82,41 @@ fn zab_keeps_its_promise_under_partitions_pauses_and_kills() {
 }
 
 #[test]
+fn raft_keeps_its_promise_and_its_test_file_runs_again() {
+    let Some(_turn) = turn("raft register") else { return };
+    let store = tempfile::tempdir().expect("a temporary folder");
+    let arguments = ["raft", "--workload", "register", "--time", "8s", "--seed", "12", "--nodes", "3"];
+    let (output, folder) = test(&store, &arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let first = std::fs::read_to_string(folder.join("test.toml")).expect("test.toml was written");
+
+    let file = store.path().join("again.toml");
+    std::fs::write(&file, &first).expect("a temporary file");
+    let file = file.to_str().expect("temporary paths are text");
+    let store = store.path().to_str().expect("temporary paths are text");
+    let output = grudge(&["test", file, "--time", "2s", "--faults", "none", "--store", store, "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let results: serde_json::Value = serde_json::from_slice(&output.stdout).expect("only JSON on standard output");
+    assert_eq!(results["spec"]["seed"], 12);
+    assert_eq!(results["spec"]["time"], "2s");
+}
+
+#[test]
+fn a_planted_stale_read_is_found_with_a_witness() {
+    let Some(_turn) = turn("raft-stale-read") else { return };
+    let store = tempfile::tempdir().expect("a temporary folder");
+    let arguments = ["raft", "--workload", "register", "--bug", "raft-stale-read", "--time", "40s", "--seed", "3"];
+    let (output, folder) = test(&store, &[&arguments[..], &["--faults", "partition"]].concat());
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    let results = results(&folder);
+    let judgements = results["judgements"].as_array().expect("judgements are a list");
+    let broken = judgements.iter().find(|judged| judged["verdict"] == "invalid").expect("one is broken");
+    assert!(broken["checker"].as_str().is_some_and(|name| name.starts_with("linearizable")), "{broken}");
+    let events = broken["witness"]["events"].as_array().expect("a witness has events");
+    assert!(!events.is_empty() && events.len() < 40, "{} events: a person can read them", events.len());
+}
+
+#[test]
 fn a_store_that_cannot_be_written_is_a_failure_of_the_harness() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("file");

@@ -107,6 +107,6 @@ fn report_panics() {
             "a defect of grudge itself, not of the system under test: {message} (at {place}); \
              please report it with the run's folder"
         ));
-        tracing::error!("panic at {place}: {message}\n{}", std::backtrace::Backtrace::force_capture());
+        tracing::debug!("panic at {place}: {message}\n{}", std::backtrace::Backtrace::force_capture());
     }));
 }

@@ -31,6 +31,8 @@ pub(crate) struct Step {
 /// An endless sequence of steps.
 pub(crate) struct Plan {
     kinds: Vec<FaultKind>,
+    /// What is left of this round: each kind comes up once before one comes up again.
+    round: Vec<FaultKind>,
     rng: ChaCha8Rng,
 }
 
@@ -39,7 +41,7 @@ impl Plan {
     pub(crate) fn new(seed: u64, kinds: &[FaultKind]) -> Plan {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(super::PLAN_STREAM);
-        Plan { kinds: kinds.to_vec(), rng }
+        Plan { kinds: kinds.to_vec(), round: Vec::new(), rng }
     }
 
     fn milliseconds(&mut self, range: std::ops::Range<u64>) -> Duration {
@@ -95,7 +97,10 @@ impl Iterator for Plan {
             return None;
         }
         let gap = self.milliseconds(GAP);
-        let kind = self.kinds[self.rng.random_range(0..self.kinds.len())];
+        if self.round.is_empty() {
+            self.round.clone_from(&self.kinds);
+        }
+        let kind = self.round.swap_remove(self.rng.random_range(0..self.round.len()));
         let first = self.fault(kind);
         let others: Vec<FaultKind> = self.kinds.iter().copied().filter(|other| *other != kind).collect();
         let second = if !others.is_empty() && self.rng.random_bool(DOUBLE) {
@@ -111,6 +116,8 @@ impl Iterator for Plan {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const ALL: [FaultKind; 3] = [FaultKind::Partition, FaultKind::Pause, FaultKind::Kill];
@@ -134,11 +141,12 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_and_the_leader_come_up_soon() {
+    fn every_kind_comes_up_once_a_round_and_the_leader_soon() {
         for seed in 0..20 {
             let steps: Vec<Step> = Plan::new(seed, &ALL).take(40).collect();
-            for kind in ["partition", "pause", "kill"] {
-                assert!(steps.iter().any(|step| step.first.kind() == kind), "seed {seed}: no {kind}");
+            for round in steps.chunks_exact(3) {
+                let kinds: BTreeSet<&str> = round.iter().map(|step| step.first.kind()).collect();
+                assert_eq!(kinds.len(), 3, "seed {seed}: {kinds:?}");
             }
             let leader = Fault::Partition(Shape::Leader);
             assert!(

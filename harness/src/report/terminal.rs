@@ -48,7 +48,9 @@ pub fn summary(results: &Results, folder: Option<&Path>) -> String {
     }
     let _ = writeln!(text, "\n{}", judgements(&results.judgements));
     if let Some(folder) = folder {
-        let _ = writeln!(text, "report: {}", folder.join("report.html").display());
+        let page = folder.join("report.html");
+        let here = std::env::current_dir().unwrap_or_default();
+        let _ = writeln!(text, "report: {}", page.strip_prefix(here).unwrap_or(&page).display());
     }
     let _ = writeln!(text, "verdict: {}", painted(&results.verdict).bold());
     text

@@ -15,7 +15,7 @@ use grudge_workloads::generator::{Generator, Next, Worker};
 use grudge_workloads::operation::{Invocation, Outcome};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, sleep_until};
 
 use super::journal::{Entry, Journal};
@@ -164,21 +164,22 @@ impl Interpreter {
         Ok(stragglers)
     }
 
-    /// Writes what the nemesis says until `task` has ended, and answers what it answers.
+    /// Writes what the nemesis says until its task, the only one of `tasks`, has ended, and answers what it answers.
     ///
     /// # Errors
     /// The history cannot be written, or the task panicked.
-    pub(crate) async fn listen<T>(&mut self, task: &mut JoinHandle<T>) -> Result<T> {
+    pub(crate) async fn listen<T: 'static>(&mut self, tasks: &mut JoinSet<T>) -> Result<T> {
         let ended = loop {
             tokio::select! {
                 biased;
                 Some(row) = self.rows.recv() => self.nemesis(row, None)?,
-                ended = &mut *task => break ended,
+                ended = tasks.join_next() => break ended,
             }
         };
         while let Ok(row) = self.rows.try_recv() {
             self.nemesis(row, None)?;
         }
+        let ended = ended.ok_or_else(|| anyhow!("there is no nemesis task, which is a defect of the harness"))?;
         ended.map_err(|error| anyhow!("the nemesis task panicked, which is a defect of the harness: {error}"))
     }
 

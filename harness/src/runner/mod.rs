@@ -9,9 +9,11 @@ use grudge_checkers::history::History;
 use grudge_workloads::client::Target;
 use grudge_workloads::workload::{Judgement, Workload};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::nemesis::{Breakable, FaultKind, Nemesis, Plan, Schedule};
+use crate::nemesis::{Breakable, FaultKind, Nemesis, Plan, Schedule, Toll};
+use crate::store;
 
 pub(crate) mod interpreter;
 mod journal;
@@ -27,7 +29,7 @@ mod worker;
 use interpreter::{Interpreter, Straggler};
 use journal::Journal;
 use progress::Progress;
-use stop::Stop;
+use stop::{Stop, Stopper};
 
 /// How much longer than the nemesis a workload's main phase may take to come to its own end: who holds a lock gives
 /// it back.
@@ -66,7 +68,7 @@ pub struct Ran {
 
 /// How a run ended, before anything is judged.
 pub(crate) struct Ending {
-    pub(crate) toll: crate::nemesis::Toll,
+    pub(crate) toll: Toll,
     pub(crate) crashes: Vec<crate::cluster::Crash>,
     /// Who did not succeed again; none if nobody was asked to.
     pub(crate) stragglers: Option<Vec<Straggler>>,
@@ -106,31 +108,53 @@ impl Run {
             end: Instant::now() + self.time,
             stop: stop.clone(),
         };
-        let (halt, mut halted) = stop::pair();
+        let (halt, halted) = stop::pair();
         stop.forward(halt.clone());
-        let watched = Arc::clone(cluster);
-        let mut nemesis = tokio::spawn(async move {
-            let toll = nemesis.rage().await;
-            if toll.is_err() || !watched.crashes().is_empty() {
-                halt.stop();
-            }
-            toll
-        });
-        let progress = Progress::new(self.time);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(rage(nemesis, Arc::clone(cluster), halt));
         let connect = &self.workload.connect;
-        let mut interpreter = Interpreter::new(journal, &self.targets, self.concurrency, connect, inbox, progress);
+        let progress = Progress::new(self.time);
+        let interpreter = Interpreter::new(journal, &self.targets, self.concurrency, connect, inbox, progress);
+        let ended = self.phases(interpreter, &mut tasks, cluster, halted, stop).await;
+        // After a failure the nemesis may wait for a history that nobody writes any more, and it holds the cluster.
+        tasks.shutdown().await;
+        ended
+    }
+
+    /// The main phase beside the nemesis, its end, and the liveness phase.
+    async fn phases(
+        &mut self,
+        mut interpreter: Interpreter,
+        nemesis: &mut JoinSet<Result<Toll>>,
+        cluster: &Arc<dyn Breakable>,
+        mut halted: Stop,
+        stop: &mut Stop,
+    ) -> Result<(History, Ending)> {
         interpreter.phase(&mut *self.workload.main, self.time + WIND_DOWN, &mut halted).await?;
-        let toll = interpreter.listen(&mut nemesis).await??;
-        let crashes = cluster.crashes();
-        let stragglers = if stop.requested() || !crashes.is_empty() || toll.unhealed.is_some() {
+        let toll = interpreter.listen(nemesis).await??;
+        let stragglers = if stop.requested() || !cluster.crashes().is_empty() || toll.unhealed.is_some() {
             None
         } else {
             Some(interpreter.phase(&mut *self.workload.liveness, self.recovery, stop).await?)
         };
         let interrupted = stop.requested();
         let history = interpreter.finish().await?;
-        let crashes = if interrupted { crashes } else { cluster.crashes() };
+        let crashes = cluster.crashes();
+        if let Some(first) = crashes.first() {
+            store::demand_room(&self.history).with_context(|| {
+                format!("{} died by itself ({}), which says nothing about the system", first.node, first.status)
+            })?;
+        }
         let stragglers = stragglers.filter(|_| !interrupted);
         Ok((history, Ending { toll, crashes, stragglers, interrupted }))
     }
+}
+
+/// The nemesis's life; asks the workers to stop if that ends with a replica that died by itself.
+async fn rage(nemesis: Nemesis, cluster: Arc<dyn Breakable>, halt: Stopper) -> Result<Toll> {
+    let toll = nemesis.rage().await;
+    if toll.is_err() || !cluster.crashes().is_empty() {
+        halt.stop();
+    }
+    toll
 }
