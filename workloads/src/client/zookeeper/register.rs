@@ -1,6 +1,6 @@
 //! Registers: one znode each, `/grudge/register/<key>`.
 //!
-//! An empty znode is an empty register. `write` is `setData` at any version; `cas` is `getData` and then `setData` at
+//! An empty znode is an empty register, and so is none. `write` is `setData` at any version; `cas` is `getData` and then `setData` at
 //! the version that was read, so that the server itself compares. The `version` of the history is the mzxid.
 
 use std::collections::BTreeSet;
@@ -35,7 +35,7 @@ impl Register {
     /// Makes the znode if it is not there. This is set-up, not part of any operation: it may be repeated, and an
     /// operation that does not get past it has sent nothing of its own.
     async fn ensure(&mut self, session: &mut Session, key: &str) -> Result<String, Stop> {
-        let path = format!("{ROOT}/{key}");
+        let path = path(key);
         if !self.known.contains(key) {
             make_directory(session, &path).await?;
             self.known.insert(key.to_owned());
@@ -73,11 +73,20 @@ impl Register {
 
     async fn try_call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
         let Some(key) = &invocation.key else { return Ok(Outcome::fail("no-key")) };
-        let path = self.ensure(session, key).await?;
         match invocation.f {
-            "read" => self.read(session, &path).await.map(|(value, stat)| Outcome::ok(value, Some(stat.mzxid))),
-            "write" => self.write(session, &path, &invocation.value).await,
-            "cas" => self.cas(session, &path, &invocation.value).await,
+            "read" => match self.read(session, &path(key)).await {
+                Ok((value, stat)) => Ok(Outcome::ok(value, Some(stat.mzxid))),
+                Err(Stop::Error(_, Error::NoNode)) => Ok(Outcome::ok(Value::Null, None)),
+                Err(stop) => Err(stop),
+            },
+            "write" => {
+                let path = self.ensure(session, key).await?;
+                self.write(session, &path, &invocation.value).await
+            }
+            "cas" => {
+                let path = self.ensure(session, key).await?;
+                self.cas(session, &path, &invocation.value).await
+            }
             _ => Ok(Outcome::fail("unsupported")),
         }
     }
@@ -88,6 +97,10 @@ impl Calls for Register {
     async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Outcome {
         self.try_call(session, invocation).await.unwrap_or_else(Outcome::from)
     }
+}
+
+fn path(key: &str) -> String {
+    format!("{ROOT}/{key}")
 }
 
 /// Makes a persistent znode and its parents, if they are not there.
