@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
-use crate::nemesis::FaultKind;
+use crate::nemesis::Choice;
 
 /// A test, resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,9 +21,9 @@ pub struct Spec {
     pub system: String,
     /// The workload's name.
     pub workload: String,
-    /// The kinds of faults that the nemesis draws from; none for a quiet run.
+    /// What the nemesis draws from: kinds of faults, or single ones as `kill:leader`; none for a quiet run.
     #[serde(default)]
-    pub faults: Vec<FaultKind>,
+    pub faults: Vec<Choice>,
     /// Planted bugs that are on.
     #[serde(default)]
     pub bugs: Vec<Bug>,
@@ -127,13 +127,14 @@ pub fn kebab<T: ValueEnum>(value: &T) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::nemesis::FaultKind;
 
     /// A small test that needs no cluster.
     pub(crate) fn example() -> Spec {
         Spec {
             system: "zab".to_owned(),
             workload: "register".to_owned(),
-            faults: vec![FaultKind::Partition],
+            faults: vec![Choice::Any(FaultKind::Partition)],
             bugs: vec![Bug::ZabSkipTrunc],
             nodes: 3,
             concurrency: 6,

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use grudge_nodes::bugs::Bug;
 use grudge_workloads::client::Target;
 use grudge_workloads::registry;
@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::session;
 use crate::exit::{Exit, Failure};
 use crate::logging;
-use crate::nemesis::FaultKind;
+use crate::nemesis::Choice;
 use crate::report::{Results, terminal};
 use crate::runner::Run;
 use crate::runner::stop::Stop;
@@ -34,7 +34,7 @@ pub(super) struct TestArgs {
     /// What the clients do [default: register]
     #[arg(long, value_name = "W")]
     workload: Option<String>,
-    /// What the nemesis draws from: kinds with commas, `all` or `none` [default: all]
+    /// What the nemesis draws from: kinds with commas, one fault as kill:leader, `all` or `none` [default: all]
     #[arg(long, value_name = "F,…")]
     faults: Option<Faults>,
     /// How many nodes [default: 5]
@@ -75,28 +75,21 @@ pub(super) struct TestArgs {
     json: bool,
 }
 
-/// A list of kinds of faults, as the command line writes it.
+/// What the nemesis may draw from, as the command line writes it.
 #[derive(Clone, Debug)]
-struct Faults(Vec<FaultKind>);
+struct Faults(Vec<Choice>);
 
 impl FromStr for Faults {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Faults, String> {
-        let kinds = match text {
+        let menu = match text {
             "none" => Vec::new(),
-            "all" => FaultKind::value_variants().to_vec(),
-            list => list.split(',').map(|name| one_fault(name.trim())).collect::<Result<Vec<_>, String>>()?,
+            "all" => Choice::all(),
+            list => list.split(',').map(|name| name.trim().parse()).collect::<Result<Vec<_>, String>>()?,
         };
-        Ok(Faults(kinds))
+        Ok(Faults(menu))
     }
-}
-
-fn one_fault(name: &str) -> Result<FaultKind, String> {
-    FaultKind::from_str(name, false).map_err(|_| {
-        let known: Vec<String> = FaultKind::value_variants().iter().map(spec::kebab).collect();
-        format!("there is no fault `{name}`; there are {}, and `all` or `none`", known.join(", "))
-    })
 }
 
 /// A rate, as the command line writes it.
@@ -126,8 +119,8 @@ impl TestArgs {
         if let Some(workload) = &self.workload {
             spec.workload.clone_from(workload);
         }
-        if let Some(Faults(kinds)) = &self.faults {
-            spec.faults.clone_from(kinds);
+        if let Some(Faults(menu)) = &self.faults {
+            spec.faults.clone_from(menu);
         }
         if let Some(Rate(rate)) = self.rate {
             spec.rate = rate;
@@ -151,7 +144,7 @@ impl TestArgs {
         Spec {
             system: self.system.clone(),
             workload: "register".to_owned(),
-            faults: FaultKind::value_variants().to_vec(),
+            faults: Choice::all(),
             bugs: Vec::new(),
             nodes: 5,
             concurrency: 2 * self.nodes.unwrap_or(5),

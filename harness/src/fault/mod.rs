@@ -49,6 +49,8 @@ pub enum Shape {
     OneWay,
     /// The leader alone.
     Leader,
+    /// Nobody hears the leader, who hears everybody: it goes on logging what is asked of it.
+    LeaderMute,
     /// A minority of random size.
     Minority,
     /// Exactly this: each named node drops what comes from the nodes listed.
@@ -106,6 +108,7 @@ impl fmt::Display for Shape {
             Shape::Bridge => f.write_str("bridge"),
             Shape::OneWay => f.write_str("one-way"),
             Shape::Leader => f.write_str("leader"),
+            Shape::LeaderMute => f.write_str("leader-mute"),
             Shape::Minority => f.write_str("minority"),
             Shape::Cuts(cuts) => {
                 for (index, (node, deaf_to)) in cuts.iter().enumerate() {

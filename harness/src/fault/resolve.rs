@@ -51,6 +51,11 @@ pub(crate) fn cuts(shape: &Shape, situation: &Situation<'_>, rng: &mut impl Rng)
             order.sort_by_key(|node| *node != leader);
             apart(&order, 1)
         }
+        Shape::LeaderMute => {
+            let leader = situation.leader()?;
+            order.retain(|node| *node != leader);
+            pairs(&[leader], &order).collect()
+        }
         Shape::OneWay => {
             let half = if rng.random() { count / 2 } else { count - count / 2 };
             let (senders, receivers) = order.split_at(half);

@@ -22,9 +22,11 @@ use crate::fault::{Active, Fault, FaultError, Receipt};
 use crate::runner::interpreter::NemesisRow;
 use crate::runner::stop::Stop;
 
+mod choice;
 mod plan;
 mod schedule;
 
+pub use choice::Choice;
 pub(crate) use plan::Plan;
 pub(crate) use schedule::Schedule;
 

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::nemesis::{Breakable, FaultKind, Nemesis, Plan, Schedule, Toll};
+use crate::nemesis::{Breakable, Choice, Nemesis, Plan, Schedule, Toll};
 use crate::store;
 
 pub(crate) mod interpreter;
@@ -43,8 +43,8 @@ pub struct Run {
     pub targets: Vec<Target>,
     /// How many workers.
     pub concurrency: usize,
-    /// The kinds of faults that are drawn.
-    pub faults: Vec<FaultKind>,
+    /// The faults that are drawn from.
+    pub faults: Vec<Choice>,
     /// From which they are drawn.
     pub seed: u64,
     /// How long the main phase lasts.

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::memory::{Manner, Memory};
 use super::{Ran, Run, stop};
-use crate::nemesis::FaultKind;
+use crate::nemesis::{Choice, FaultKind};
 use crate::report::{Judged, overall};
 
 fn run(memory: &Memory, folder: &TempDir, faults: &[FaultKind], time: Duration) -> Run {
@@ -24,7 +24,7 @@ fn run(memory: &Memory, folder: &TempDir, faults: &[FaultKind], time: Duration) 
         workload: memory.workload(time),
         targets: vec![target("n1"), target("n2")],
         concurrency: 4,
-        faults: faults.to_vec(),
+        faults: faults.iter().copied().map(Choice::Any).collect(),
         seed: 1,
         time,
         recovery: Duration::from_millis(700),
