@@ -82,7 +82,7 @@ impl Cluster {
 
 fn needs_leader(fault: &Fault) -> bool {
     match fault {
-        Fault::Partition(shape) => matches!(shape, Shape::Leader),
+        Fault::Partition(shape) => matches!(shape, Shape::Leader | Shape::LeaderMute),
         Fault::Pause(targets) | Fault::Kill(targets) => matches!(targets, Targets::Leader | Targets::Followers),
     }
 }

@@ -213,6 +213,13 @@ mod tests {
     }
 
     #[test]
+    fn a_mute_leader_hears_everybody_and_nobody_hears_it() {
+        let heard = heard(&cut(&Shape::LeaderMute, 5, 3), 5);
+        assert_eq!(heard[4].len(), 5, "the leader");
+        assert!(heard[..4].iter().all(|of| of.len() == 4 && !of.contains(&4)), "{heard:?}");
+    }
+
+    #[test]
     fn sizes_of_the_sides() {
         for seed in 0..20 {
             let smaller = |shape: &Shape| heard(&cut(shape, 5, seed), 5).iter().map(BTreeSet::len).min();

@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_choice_is_written_as_it_is_read() {
         for text in
-            ["partition", "pause", "kill", "partition:leader", "partition:one-way", "pause:all", "kill:majority"]
+            ["partition", "pause", "kill", "partition:leader-mute", "partition:one-way", "pause:all", "kill:majority"]
         {
             assert_eq!(text.parse::<Choice>().map(|choice| choice.to_string()), Ok(text.to_owned()));
         }
