@@ -56,7 +56,7 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be listened on.
-    #[error("cannot listen for {whom} on {address}: {source}; {hint}")]
+    #[error("cannot listen for {whom} on {address}: {hint}")]
     Listen {
         /// Peers or clients.
         whom: &'static str,
