@@ -65,11 +65,13 @@ fn liveness(history: &History, stragglers: &[Straggler], recovery: Duration) -> 
     };
     let who = stragglers.iter().map(sentence).collect::<Vec<_>>().join("; ");
     let reason = format!(
-        "liveness: {} s after the last fault was healed, no operation had succeeded for {who}",
+        "liveness: {} s after the last fault was healed, not everything asked of these had succeeded: {who}",
         recovery.as_secs()
     );
     let mut events: Vec<Event> = stragglers.iter().take(2).flat_map(|who| last_events(history, who)).collect();
     events.sort_by_key(|event| event.index);
+    // Two stragglers at one node have their last events in common.
+    events.dedup_by_key(|event| event.index);
     invalid(reason, events)
 }
 
