@@ -4,7 +4,7 @@
 mod standin;
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -157,11 +157,20 @@ fn namespaces(pids: &[Pid]) -> BTreeSet<PathBuf> {
     pids.iter().flat_map(|pid| of(pid.to_string())).filter(|namespace| !ours.contains(namespace)).collect()
 }
 
+/// Keeps the namespaces of these processes from being freed, and so their numbers from being given to those of another
+/// sandbox on this machine. It keeps no process alive.
+fn hold_namespaces(pids: &[Pid]) -> Vec<File> {
+    let of = |pid: &Pid| ["net", "mnt", "pid", "user"].map(|kind| File::open(format!("/proc/{pid}/ns/{kind}")));
+    pids.iter().flat_map(of).flatten().collect()
+}
+
 /// What a cluster could have left on the host itself.
 #[derive(Debug, PartialEq)]
 struct Host {
     links: Vec<String>,
     proc_mounts: usize,
+    /// Namespaces that a mount keeps alive.
+    pinned: usize,
     rules: Vec<String>,
 }
 
@@ -177,6 +186,7 @@ impl Host {
         Host {
             links: links.filter(ours).collect(),
             proc_mounts: mounts.lines().filter(|line| line.split(' ').nth(4) == Some("/proc")).count(),
+            pinned: mounts.lines().filter(|line| line.contains(" - nsfs ")).count(),
             rules: rules.lines().filter(|line| line.contains("GRUDGE")).map(str::to_owned).collect(),
         }
     }
@@ -337,6 +347,7 @@ fn killed_after(victim: Victim, delay: Duration, command: Command, arguments: &[
     let init = children(caller).first().copied();
     let harness = init.and_then(|init| children(init).first().copied());
     let existing = marked(&part.mark);
+    let held = hold_namespaces(&existing);
     let inside = namespaces(&existing);
     let target = match victim {
         Victim::Caller => Some(caller),
@@ -352,6 +363,7 @@ fn killed_after(victim: Victim, delay: Duration, command: Command, arguments: &[
     if !wait_until(|| left().is_empty()) {
         return Err(format!("namespaces are left: {:?}", left()));
     }
+    drop(held);
     let after = Host::now();
     if before == after { Ok(()) } else { Err(format!("the host was {before:?} and is {after:?}")) }
 }
