@@ -8,14 +8,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use grudge_checkers::verdict::Verdict;
 use grudge_workloads::client::Target;
 use grudge_workloads::operation::{Invocation, Outcome};
-use grudge_workloads::registry::{Protocol, find};
-use grudge_workloads::workload::Options;
-use serde_json::json;
+use grudge_workloads::registry::Protocol;
+use support::promises::{self, workload};
 use support::server::{self, Server};
-use support::{counts, run, target};
+use support::target;
 
 const CLASSES: &str = "/usr/share/java/zookeeper.jar";
 
@@ -25,7 +23,7 @@ async fn zookeeper(test: &str) -> Option<Server> {
         eprintln!("skipped {test}: Apache ZooKeeper is not installed (apt-get install zookeeper)");
         return None;
     }
-    let workload = find("register", Protocol::ZooKeeper, &options(1)).expect("it is in the list");
+    let workload = workload("register", Protocol::ZooKeeper, 1);
     let name = format!("zookeeper-{test}");
     let started = server::start(&name, &workload, |folder, address| {
         let configuration = folder.join("zoo.cfg");
@@ -46,93 +44,34 @@ async fn zookeeper(test: &str) -> Option<Server> {
     Some(started.await)
 }
 
-fn options(seed: u64) -> Options {
-    Options { seed, workers: 4, keys: Some(2), rate: Some(200.0), time: Duration::from_secs(2) }
-}
-
-async fn judged_valid(test: &str, workload: &str, each: &[&str]) {
-    let Some(server) = zookeeper(test).await else { return };
-    let mut workload = find(workload, Protocol::ZooKeeper, &options(7)).expect("it is in the list");
-    let history = run(&mut workload, 4, &[target(server.address)]).await;
-    let counts = counts(&history);
-    for f in each {
-        assert!(counts.get(&((*f).to_owned(), "ok")).is_some_and(|ok| *ok >= 10), "{f}: {counts:?}");
-    }
-    for judgement in (workload.judge)(&history) {
-        assert_eq!(judgement.verdict, Verdict::Valid, "{}", judgement.checker);
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn registers_are_linearizable() {
-    judged_valid("registers", "register", &["read", "write", "cas"]).await;
+    let Some(server) = zookeeper("registers").await else { return };
+    promises::registers_are_linearizable(Protocol::ZooKeeper, target(server.address)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn locks_keep_their_fenced_promise() {
-    judged_valid("locks", "lock", &["acquire", "prove", "release"]).await;
+    let Some(server) = zookeeper("locks").await else { return };
+    promises::locks_keep_their_fenced_promise(Protocol::ZooKeeper, target(server.address)).await;
 }
 
 #[tokio::test]
 async fn a_register_does_what_it_says() {
     let Some(server) = zookeeper("script").await else { return };
-    let workload = find("register", Protocol::ZooKeeper, &options(1)).expect("it is in the list");
-    let mut client = workload.connect.connect(&target(server.address)).await.expect("the server serves");
-    let on_x = |f| Invocation::new(f).on("x");
-    let script = [
-        (on_x("read"), Ok(json!(null))),
-        (on_x("cas").with(json!([null, 1])), Ok(json!([null, 1]))),
-        (on_x("cas").with(json!([null, 2])), Err("mismatch")),
-        (on_x("write").with(3), Ok(json!(3))),
-        (on_x("cas").with(json!([3, 4])), Ok(json!([3, 4]))),
-        (on_x("read"), Ok(json!(4))),
-    ];
-    let mut last = 0;
-    for (invocation, expected) in script {
-        match (client.invoke(&invocation).await, expected) {
-            (Outcome::Ok { value, version }, Ok(expected)) => {
-                assert_eq!(value, expected, "{invocation:?}");
-                assert!(version.is_none_or(|version| version >= last), "{version:?} after {last}");
-                last = version.unwrap_or(last);
-            }
-            (Outcome::Fail { error }, Err(expected)) => assert_eq!(error, expected, "{invocation:?}"),
-            (outcome, _) => panic!("{invocation:?} ended as {outcome:?}"),
-        }
-    }
-    client.close().await;
-    assert_eq!(client.invoke(&on_x("read")).await, Outcome::fail("disconnected"));
+    promises::a_register_does_what_it_says(Protocol::ZooKeeper, target(server.address)).await;
 }
 
 #[tokio::test]
 async fn a_lock_has_one_holder_and_goes_with_its_client() {
     let Some(server) = zookeeper("handover").await else { return };
-    let workload = find("lock", Protocol::ZooKeeper, &options(1)).expect("it is in the list");
-    let target = target(server.address);
-    let mut first = workload.connect.connect(&target).await.expect("the server serves");
-    let mut second = workload.connect.connect(&target).await.expect("the server serves");
-    let acquire = Invocation::new("acquire").on("x");
-    let Outcome::Ok { value: token, version } = first.invoke(&acquire).await else { panic!("the lock is free") };
-    assert_eq!(token.as_i64(), version);
-    let with = |f: &'static str| Invocation::new(f).on("x").with(token.clone());
-    assert!(matches!(first.invoke(&with("prove")).await, Outcome::Ok { .. }));
-    assert_eq!(second.invoke(&with("prove")).await, Outcome::fail("not-held"));
-    // The second waits for the deletion of the first's znode and for nothing else, and gets its turn.
-    let waiting = tokio::spawn(async move {
-        let outcome = second.invoke(&acquire).await;
-        (second, outcome)
-    });
-    assert!(matches!(first.invoke(&with("prove")).await, Outcome::Ok { .. }));
-    first.close().await;
-    let (mut second, outcome) = waiting.await.expect("the waiting client does not panic");
-    let Outcome::Ok { value: later, .. } = outcome else { panic!("a closed client holds nothing: {outcome:?}") };
-    assert!(later.as_i64() > token.as_i64(), "tokens grow: {later} after {token}");
-    second.close().await;
+    promises::a_lock_has_one_holder_and_goes_with_its_client(Protocol::ZooKeeper, target(server.address)).await;
 }
 
 #[tokio::test]
 async fn who_waits_too_long_takes_its_place_in_the_queue_back() {
     let Some(server) = zookeeper("patience").await else { return };
-    let workload = find("lock", Protocol::ZooKeeper, &options(1)).expect("it is in the list");
+    let workload = workload("lock", Protocol::ZooKeeper, 1);
     let mut first = workload.connect.connect(&target(server.address)).await.expect("the server serves");
     let impatient = Target { timeout: Duration::from_millis(1500), ..target(server.address) };
     let mut second = workload.connect.connect(&impatient).await.expect("the server serves");

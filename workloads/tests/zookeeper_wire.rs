@@ -1,61 +1,40 @@
 //! The ZooKeeper client sends each write once: a scripted server counts what comes over the wire.
 
-#[path = "support/observed.rs"]
-mod observed;
-
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+#[path = "support/wire/mod.rs"]
+mod wire;
 
 use bytes::{Buf, BufMut, BytesMut};
-use grudge_workloads::client::{Client, Target};
-use grudge_workloads::operation::{Invocation, Outcome};
-use grudge_workloads::registry::{Protocol, find};
-use grudge_workloads::workload::{Options, Workload};
-use observed::{Deed, Observed};
+use grudge_workloads::operation::Outcome;
+use grudge_workloads::registry::Protocol;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::net::TcpStream;
+use wire::observed::Observed;
+use wire::promises::{self, write};
+use wire::{Deed, PATIENT, Script, Server, Wire};
 
-/// For a call that is answered, or whose connection is cut: more than any busy machine needs.
-const PATIENT: Duration = Duration::from_secs(30);
-/// For a call that gets no answer: long enough for what comes before it.
-const IMPATIENT: Duration = Duration::from_secs(2);
+/// Serves sessions and znodes as far as one key needs, and treats the request under test by script.
+struct ZooKeeper;
 
-/// A server that serves sessions and znodes as far as one register needs, and treats `setData` by script.
-struct Server {
-    address: SocketAddr,
-    seen: Observed,
-    deed: Arc<Mutex<Deed>>,
-    /// Closes a connection.
-    cut: Arc<Notify>,
+/// What follows the header in the answer to one kind of request.
+#[derive(Clone, Copy, Debug)]
+struct Body {
+    to: &'static str,
+    bytes: &'static [u8],
 }
 
-impl Server {
-    async fn start(deed: Deed) -> Server {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback has a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
-        let server =
-            Server { address, seen: Observed::new(), deed: Arc::new(Mutex::new(deed)), cut: Arc::new(Notify::new()) };
-        let (seen, deed, cut) = (server.seen.clone(), server.deed.clone(), server.cut.clone());
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (seen, deed, cut) = (seen.clone(), deed.clone(), cut.clone());
-                tokio::spawn(async move {
-                    seen.note(|seen| seen.opened += 1);
-                    tokio::select! {
-                        _ = serve(stream, &seen, &deed) => {}
-                        () = cut.notified() => {}
-                    }
-                    seen.note(|seen| seen.ended += 1);
-                });
-            }
-        });
-        server
-    }
+impl Wire for ZooKeeper {
+    const PROTOCOL: Protocol = Protocol::ZooKeeper;
+    const WRITE: &'static str = "setData";
+    const VERSION: Option<i64> = Some(0);
+    const GREETING: Option<&'static str> = Some("connect");
+    const FAREWELL: Option<&'static str> = Some("closeSession");
+    const REFUSED: &'static str = "refused";
 
-    fn target(&self, timeout: Duration) -> Target {
-        Target { node: "n1".into(), address: self.address, timeout, ttl: Duration::from_secs(60) }
+    type Reply = Body;
+
+    async fn serve(stream: TcpStream, seen: Observed, script: Script<Body>) {
+        // How a connection ends is counted, not judged.
+        let _ = serve(stream, &seen, &script).await;
     }
 }
 
@@ -71,9 +50,35 @@ async fn send(stream: &mut TcpStream, body: &[u8]) -> std::io::Result<()> {
     stream.write_all(body).await
 }
 
-async fn serve(mut stream: TcpStream, seen: &Observed, deed: &Mutex<Deed>) -> std::io::Result<()> {
+async fn serve(mut stream: TcpStream, seen: &Observed, script: &Script<Body>) -> std::io::Result<()> {
     frame(&mut stream).await?;
     seen.request("connect");
+    match script.deed() {
+        Deed::Reply(Body { to: "connect", bytes }) => send(&mut stream, bytes).await?,
+        _ => send(&mut stream, &welcome()).await?,
+    }
+    loop {
+        let mut request = frame(&mut stream).await?;
+        let (xid, kind) = (request.get_i32(), request.get_i32());
+        let name = name(kind, &request);
+        seen.request(name);
+        let mut reply = BytesMut::new();
+        reply.put_i32(xid);
+        reply.put_i64(5);
+        reply.put_i32(0);
+        match script.deed() {
+            Deed::Reply(Body { to, bytes }) if to == name => reply.put_slice(bytes),
+            Deed::Withhold if name == ZooKeeper::WRITE => continue,
+            Deed::Cut if name == ZooKeeper::WRITE => return Ok(()),
+            Deed::Reply(_) => answer(name, &mut reply),
+            _ if matches!(name, "getData" | "sync") => panic!("no write sends {name}"),
+            _ => answer(name, &mut reply),
+        }
+        send(&mut stream, &reply).await?;
+    }
+}
+
+fn welcome() -> BytesMut {
     let mut welcome = BytesMut::new();
     welcome.put_i32(0);
     welcome.put_i32(60_000);
@@ -81,120 +86,74 @@ async fn serve(mut stream: TcpStream, seen: &Observed, deed: &Mutex<Deed>) -> st
     welcome.put_i32(16);
     welcome.put_bytes(1, 16);
     welcome.put_u8(0);
-    send(&mut stream, &welcome).await?;
-    loop {
-        let mut request = frame(&mut stream).await?;
-        let (xid, kind) = (request.get_i32(), request.get_i32());
-        let path = "/grudge/register/0";
-        let mut reply = BytesMut::new();
-        reply.put_i32(xid);
-        reply.put_i64(5);
-        reply.put_i32(0);
-        match kind {
-            // create2: the path and a stat.
-            15 => {
-                seen.request("create");
-                reply.put_i32(i32::try_from(path.len()).expect("it is short"));
-                reply.put_slice(path.as_bytes());
-                reply.put_bytes(0, 68);
-            }
-            // setData: a stat.
-            5 => {
-                seen.request("setData");
-                let deed = *deed.lock().expect("no test thread panics with the lock");
-                match deed {
-                    Deed::Answer => reply.put_bytes(0, 68),
-                    Deed::Withhold => continue,
-                    Deed::Cut => return Ok(()),
-                }
-            }
-            11 => seen.request("ping"),
-            -11 => seen.request("closeSession"),
-            kind => panic!("no write sends a request of type {kind}"),
-        }
-        send(&mut stream, &reply).await?;
+    welcome
+}
+
+/// What a request of this type is called here. The flags that end a request to create tell a directory from a lock's
+/// znode, which is ephemeral and sequential.
+fn name(kind: i32, request: &[u8]) -> &'static str {
+    match kind {
+        15 if request.ends_with(&3_i32.to_be_bytes()) => "createOwn",
+        15 => "create",
+        4 => "getData",
+        5 => "setData",
+        9 => "sync",
+        11 => "ping",
+        -11 => "closeSession",
+        kind => panic!("no operation under test sends a request of type {kind}"),
     }
 }
 
-fn workload() -> Workload {
-    let options = Options { seed: 1, workers: 1, keys: Some(1), rate: None, time: Duration::from_secs(1) };
-    find("register", Protocol::ZooKeeper, &options).expect("it is in the list")
-}
-
-async fn connect(server: &Server, timeout: Duration) -> Box<dyn Client> {
-    workload().connect.connect(&server.target(timeout)).await.expect("the scripted server accepts sessions")
-}
-
-fn write(value: u64) -> Invocation {
-    Invocation::new("write").on("0").with(value)
-}
-
-/// Lets another client write: when its write has been counted, one that was still on its way would have been too, if
-/// anything were left to send it.
-async fn another_client_writes(server: &Server) {
-    *server.deed.lock().expect("no test thread panics with the lock") = Deed::Answer;
-    let mut other = connect(server, PATIENT).await;
-    assert!(matches!(other.invoke(&write(2)).await, Outcome::Ok { .. }));
-    other.close().await;
-    server.seen.until("the polite goodbye", |seen| seen.requests.contains_key("closeSession")).await;
+/// What a server would answer: the path, the data, a stat.
+fn answer(name: &str, reply: &mut BytesMut) {
+    if matches!(name, "create" | "createOwn" | "sync") {
+        let path = "/grudge/register/0";
+        reply.put_i32(i32::try_from(path.len()).expect("it is short"));
+        reply.put_slice(path.as_bytes());
+    }
+    if name == "getData" {
+        reply.put_i32(0);
+    }
+    if matches!(name, "create" | "createOwn" | "getData" | "setData") {
+        reply.put_bytes(0, 68);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answered_write_is_ok() {
-    let server = Server::start(Deed::Answer).await;
-    let mut client = connect(&server, PATIENT).await;
-    assert_eq!(client.invoke(&write(1)).await, Outcome::ok(1, Some(0)));
-    assert!(client.alive());
-    assert_eq!(server.seen.requests("setData"), 1);
+    promises::an_answered_write_is_ok::<ZooKeeper>().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_without_an_answer_is_unknown_and_never_sent_again() {
-    let server = Server::start(Deed::Withhold).await;
-    let mut client = connect(&server, IMPATIENT).await;
-    assert_eq!(client.invoke(&write(1)).await, Outcome::info("timeout"));
-    assert!(!client.alive());
-    // The connection goes with the operation, though the client object is still there.
-    server.seen.until("the end of the connection", |seen| seen.ended == 1).await;
-    assert_eq!(client.invoke(&write(3)).await, Outcome::fail("disconnected"));
-    another_client_writes(&server).await;
-    assert_eq!(server.seen.requests("setData"), 2, "one by each client");
-    assert_eq!(server.seen.requests("connect"), 2, "one by each client");
+    promises::a_write_without_an_answer_is_unknown_and_never_sent_again::<ZooKeeper>().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_whose_connection_is_cut_is_unknown_and_never_sent_again() {
-    let server = Server::start(Deed::Cut).await;
-    let mut client = connect(&server, PATIENT).await;
-    assert_eq!(client.invoke(&write(1)).await, Outcome::info("connection-lost"));
-    assert!(!client.alive());
-    assert_eq!(client.invoke(&write(3)).await, Outcome::fail("disconnected"));
-    another_client_writes(&server).await;
-    assert_eq!(server.seen.requests("setData"), 2, "one by each client");
-    assert_eq!(server.seen.requests("connect"), 2, "one by each client");
+    promises::a_write_whose_connection_is_cut_is_unknown_and_never_sent_again::<ZooKeeper>().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_the_connection_broke_nothing_is_sent_at_all() {
-    let server = Server::start(Deed::Answer).await;
-    let mut client = connect(&server, PATIENT).await;
-    server.cut.notify_one();
-    let broken = async {
-        while client.alive() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENT, broken).await.expect("the client notices");
-    assert_eq!(client.invoke(&write(1)).await, Outcome::fail("disconnected"));
-    another_client_writes(&server).await;
-    assert_eq!(server.seen.requests("setData"), 1, "only the other client's");
+    promises::after_the_connection_broke_nothing_is_sent_at_all::<ZooKeeper>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_bad_reply_nothing_more_is_sent() {
+    let cases = [("register", write(1), Body { to: "setData", bytes: &[0; 10] }, Outcome::info("bad-reply"))];
+    for (workload, invocation, body, outcome) in cases {
+        let server = Server::<ZooKeeper>::start(Deed::Reply(body)).await;
+        let mut client = server.connect_for(workload, PATIENT).await.expect("the welcome is good");
+        assert_eq!(client.invoke(&invocation).await, outcome, "{body:?}");
+        assert!(!client.alive(), "{body:?}");
+        assert_eq!(client.invoke(&invocation).await, Outcome::fail("disconnected"), "{body:?}");
+        server.seen.until("the end of the connection", |seen| seen.ended == seen.opened).await;
+        assert_eq!(server.seen.requests(body.to), 1, "{body:?}");
+    }
 }
 
 #[tokio::test]
 async fn nobody_there_is_a_refusal() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback has a free port");
-    let address = listener.local_addr().expect("a bound socket has an address");
-    drop(listener);
-    let target = Target { node: "n1".into(), address, timeout: PATIENT, ttl: Duration::from_secs(60) };
-    assert_eq!(workload().connect.connect(&target).await.err().as_deref(), Some("refused"));
+    promises::nobody_there_is_a_refusal::<ZooKeeper>().await;
 }

@@ -1,5 +1,6 @@
 //! A small runner: a workload's generator against real clients, without faults.
 
+pub mod promises;
 pub mod server;
 
 use std::collections::BTreeMap;
@@ -53,7 +54,7 @@ impl Shared {
 }
 
 /// Runs the main phase and then the liveness phase; the history of both.
-pub async fn run(workload: &mut Workload, workers: usize, targets: &[Target]) -> History {
+async fn run(workload: &mut Workload, workers: usize, targets: &[Target]) -> History {
     let done: fn() -> Boxed<Invocation> = || Box::new(grudge_workloads::generator::Sequence::new([]));
     let main = std::mem::replace(&mut workload.main, done());
     let liveness = std::mem::replace(&mut workload.liveness, done());
@@ -132,7 +133,7 @@ async fn phase(
 }
 
 /// How often each operation ended how.
-pub fn counts(history: &History) -> BTreeMap<(String, &'static str), usize> {
+fn counts(history: &History) -> BTreeMap<(String, &'static str), usize> {
     let mut counts = BTreeMap::new();
     for event in &history.events {
         let end = match event.kind {

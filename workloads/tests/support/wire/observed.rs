@@ -48,14 +48,3 @@ impl Observed {
         assert!(waited.is_ok(), "never came: {what}; seen: {:?}", self.0.borrow());
     }
 }
-
-/// What the server does with the request under test.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deed {
-    /// Answers it.
-    Answer,
-    /// Reads it and says nothing.
-    Withhold,
-    /// Reads it and closes the connection.
-    Cut,
-}
