@@ -4,8 +4,9 @@
 mod wire;
 
 use bytes::{Buf, BufMut, BytesMut};
-use grudge_workloads::operation::Outcome;
+use grudge_workloads::operation::{Invocation, Outcome};
 use grudge_workloads::registry::Protocol;
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use wire::observed::Observed;
@@ -141,15 +142,44 @@ async fn after_the_connection_broke_nothing_is_sent_at_all() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_bad_reply_nothing_more_is_sent() {
-    let cases = [("register", write(1), Body { to: "setData", bytes: &[0; 10] }, Outcome::info("bad-reply"))];
+    let read = Invocation::new("read").on("0");
+    let cas = Invocation::new("cas").on("0").with(json!([null, 1]));
+    let acquire = Invocation::new("acquire").on("0");
+    let no_stat = Body { to: "getData", bytes: &[] };
+    let cases = [
+        ("register", &write(1), Body { to: "setData", bytes: &[0; 10] }, Outcome::info("bad-reply")),
+        // The library panics over each of these.
+        ("register", &read, no_stat, Outcome::fail("bad-reply")),
+        ("register", &read, Body { to: "getData", bytes: &[0; 67] }, Outcome::fail("bad-reply")),
+        ("register", &read, Body { to: "getData", bytes: &[0; 68] }, Outcome::fail("bad-reply")),
+        ("register", &cas, no_stat, Outcome::fail("bad-reply")),
+        ("register", &write(1), Body { to: "create", bytes: &[0; 72] }, Outcome::fail("bad-reply")),
+        ("lock", &acquire, Body { to: "createOwn", bytes: &[0; 72] }, Outcome::info("bad-reply")),
+    ];
     for (workload, invocation, body, outcome) in cases {
         let server = Server::<ZooKeeper>::start(Deed::Reply(body)).await;
         let mut client = server.connect_for(workload, PATIENT).await.expect("the welcome is good");
-        assert_eq!(client.invoke(&invocation).await, outcome, "{body:?}");
+        assert_eq!(client.invoke(invocation).await, outcome, "{body:?}");
         assert!(!client.alive(), "{body:?}");
-        assert_eq!(client.invoke(&invocation).await, Outcome::fail("disconnected"), "{body:?}");
+        assert_eq!(client.invoke(invocation).await, Outcome::fail("disconnected"), "{body:?}");
         server.seen.until("the end of the connection", |seen| seen.ended == seen.opened).await;
         assert_eq!(server.seen.requests(body.to), 1, "{body:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_welcome_is_a_failed_connect() {
+    const NO_SESSION: [u8; 37] = {
+        let mut welcome = [0; 37];
+        welcome[19] = 16;
+        welcome
+    };
+    let cases: [(&[u8], &str); 3] = [(&[], "refused"), (&[0; 19], "refused"), (&NO_SESSION, "session-expired")];
+    for (bytes, token) in cases {
+        let server = Server::<ZooKeeper>::start(Deed::Reply(Body { to: "connect", bytes })).await;
+        let connected = server.connect_for("register", PATIENT).await;
+        assert_eq!(connected.err().as_deref(), Some(token), "{bytes:?}");
+        server.seen.until("the end of the connection", |seen| seen.ended == seen.opened).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! The client's side of a call.
 
+mod contain;
 pub(crate) mod etcd;
 mod tasks;
 pub(crate) mod zookeeper;
@@ -10,6 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::operation::{Invocation, Outcome};
+
+pub use contain::panic_is_contained;
 
 /// Where a client connects, and how patient it is.
 #[derive(Clone, Debug)]

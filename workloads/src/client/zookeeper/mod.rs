@@ -14,7 +14,14 @@
 //! first works off its queue, to close the session politely). Therefore the library is made to spawn its task through
 //! [`Session`], which can abort it.
 //!
+//! The library also panics over some answers that are too short. That happens where an answer is awaited, in this
+//! code's task, and each such place goes through [`contain`](super::contain): such an answer is a bad reply like any
+//! other.
+//!
 //! # What is left out
+//!
+//! A list of children that claims to have hundreds of millions makes the library reserve the memory for them at once;
+//! if the machine refuses, the process aborts.
 //!
 //! A session is not carried over to another connection. It is left to expire, as that of a crashed client is.
 

@@ -9,6 +9,9 @@ use zookeeper_client::Error;
 
 use crate::operation::Outcome;
 
+/// The token for bytes that make no sense.
+pub(super) const BAD_REPLY: &str = "bad-reply";
+
 /// What a request may have done to the system if its answer is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
@@ -27,6 +30,8 @@ pub(crate) enum Stop {
     Error(Effect, Error),
     /// The connection broke after the request was handed over.
     Lost(Effect),
+    /// The library panicked over the answer.
+    BadReply(Effect),
     /// Time was up.
     Deadline(Effect),
 }
@@ -35,7 +40,7 @@ impl Stop {
     /// Whether the client can no longer be trusted to send nothing more of this.
     pub(super) fn kills(&self) -> bool {
         match self {
-            Stop::Unsent | Stop::Lost(_) | Stop::Deadline(_) => true,
+            Stop::Unsent | Stop::Lost(_) | Stop::BadReply(_) | Stop::Deadline(_) => true,
             Stop::Error(_, error) => match refusal(error) {
                 Some(_) => matches!(error, Error::SessionExpired | Error::SessionMoved),
                 None => true,
@@ -49,6 +54,7 @@ impl From<Stop> for Outcome {
         match stop {
             Stop::Unsent => Outcome::fail("disconnected"),
             Stop::Lost(effect) => unknown(effect, "connection-lost"),
+            Stop::BadReply(effect) => unknown(effect, BAD_REPLY),
             Stop::Deadline(effect) => unknown(effect, "timeout"),
             Stop::Error(effect, error) => match refusal(&error) {
                 Some(token) => Outcome::fail(token),
@@ -64,6 +70,11 @@ pub(super) fn half_done(stop: Stop) -> Outcome {
         Outcome::Fail { error } => Outcome::Info { error },
         outcome => outcome,
     }
+}
+
+/// An error in a word.
+pub(super) fn token(error: &Error) -> &'static str {
+    refusal(error).unwrap_or_else(|| doubt(error))
 }
 
 fn unknown(effect: Effect, token: &str) -> Outcome {
@@ -105,7 +116,7 @@ fn doubt(error: &Error) -> &'static str {
         Error::ClientClosed => "client-closed",
         Error::Timeout => "timeout",
         Error::AuthFailed => "auth-failed",
-        Error::UnmarshalError { .. } | Error::UnexpectedError(_) | Error::UnexpectedErrorCode(_) => "bad-reply",
+        Error::UnmarshalError { .. } | Error::UnexpectedError(_) | Error::UnexpectedErrorCode(_) => BAD_REPLY,
         // System errors of the server: it stumbled somewhere between the request and the answer.
         _ => "system-error",
     }
@@ -138,6 +149,7 @@ mod tests {
         let doubts = [
             (Stop::Lost as fn(Effect) -> Stop, "connection-lost"),
             (Stop::Deadline, "timeout"),
+            (Stop::BadReply, "bad-reply"),
             (|effect| Stop::Error(effect, Error::ConnectionLoss), "connection-lost"),
             (|effect| Stop::Error(effect, Error::Timeout), "timeout"),
             (|effect| Stop::Error(effect, Error::ClientClosed), "client-closed"),

@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 use zookeeper_client::{Client, Error, SessionState, StateWatcher};
 
-use super::outcome::{Effect, Stop};
+use super::outcome::{BAD_REPLY, Effect, Stop, token};
 use crate::client::Target;
+use crate::client::contain::{Panicked, contain};
 use crate::client::tasks::Tasks;
 
 /// A session. Its connection is watched during each step: a session that has lost it never sends again.
@@ -32,11 +33,12 @@ impl Session {
         let tasks = Tasks::default();
         let connector = Client::connector().with_session_timeout(target.ttl).with_fail_eagerly();
         let address = target.address.to_string();
-        let opened = timeout(target.timeout, tasks.hold(connector.connect(&address))).await;
+        let opened = timeout(target.timeout, tasks.hold(contain(connector.connect(&address)))).await;
         let client = match opened {
-            Ok(Ok(client)) => client,
-            Ok(Err(Error::NoHosts | Error::ConnectionLoss)) => return Err("refused".to_owned()),
-            Ok(Err(error)) => return Err(error.to_string()),
+            Ok(Ok(Ok(client))) => client,
+            Ok(Ok(Err(Error::NoHosts | Error::ConnectionLoss))) => return Err("refused".to_owned()),
+            Ok(Ok(Err(error))) => return Err(token(&error).to_owned()),
+            Ok(Err(Panicked)) => return Err(BAD_REPLY.to_owned()),
             Err(_) => return Err("connect-timeout".to_owned()),
         };
         let state = client.state_watcher();
@@ -81,9 +83,10 @@ impl Session {
         let Some(live) = self.live.as_mut() else { return Err(Stop::Unsent) };
         let stop = tokio::select! {
             biased;
-            answer = timeout_at(self.deadline, request) => match answer {
-                Ok(Ok(value)) => return Ok(value),
-                Ok(Err(error)) => Stop::Error(effect, error),
+            answer = timeout_at(self.deadline, contain(request)) => match answer {
+                Ok(Ok(Ok(value))) => return Ok(value),
+                Ok(Ok(Err(error))) => Stop::Error(effect, error),
+                Ok(Err(Panicked)) => Stop::BadReply(effect),
                 Err(_) => Stop::Deadline(effect),
             },
             _ = live.state.changed() => Stop::Lost(effect),
@@ -104,7 +107,14 @@ impl Session {
                 self.live = None;
                 Err(Stop::Lost(Effect::None))
             }
-            came = timeout_at(end, event) => Ok(came.is_ok()),
+            came = timeout_at(end, contain(event)) => match came {
+                Ok(Ok(_)) => Ok(true),
+                Ok(Err(Panicked)) => {
+                    self.live = None;
+                    Err(Stop::BadReply(Effect::None))
+                }
+                Err(_) => Ok(false),
+            },
         }
     }
 
