@@ -6,6 +6,7 @@ pub mod driver;
 pub mod etcd;
 pub mod kv;
 mod outbox;
+pub mod point;
 pub mod raft;
 pub mod replica;
 pub mod sim;

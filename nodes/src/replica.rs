@@ -17,6 +17,8 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::point::Point;
+
 /// Time since the driver started the replica. Monotonic; a simulator may begin anywhere.
 pub type Time = Duration;
 
@@ -117,6 +119,8 @@ pub enum Event {
         /// A digest of the entry (not of the whole state).
         digest: u64,
     },
+    /// It came to this point of its protocol, where a nemesis may have wanted it halted.
+    Reached(Point),
 }
 
 /// A protocol's state machine.

@@ -175,5 +175,6 @@ fn log(node: NodeId, event: &Event) {
         Event::Looking => tracing::info!(%node, "looking for a leader"),
         Event::Restored { position } => tracing::info!(%node, position, "restored from a snapshot"),
         Event::Applied { position, digest } => tracing::trace!(%node, position, digest, "applied"),
+        Event::Reached(point) => tracing::debug!(%node, ?point, "reached"),
     }
 }

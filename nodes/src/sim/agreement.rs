@@ -44,7 +44,7 @@ impl Agreement {
                 self.last.insert(node, position);
                 Ok(())
             }
-            Event::Following { .. } | Event::Looking => Ok(()),
+            Event::Following { .. } | Event::Looking | Event::Reached(_) => Ok(()),
         }
     }
 
