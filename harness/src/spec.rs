@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use grudge_nodes::bugs::Bug;
+use grudge_workloads::workload::Options;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +59,12 @@ impl Spec {
     #[must_use]
     pub fn name(&self) -> String {
         format!("{}-{}", self.system, self.workload)
+    }
+
+    /// What of it concerns a workload.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        Options { seed: self.seed, workers: self.concurrency, keys: self.keys, rate: self.rate, time: std(self.time) }
     }
 
     /// Reads a test file.

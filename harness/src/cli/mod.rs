@@ -17,6 +17,7 @@ mod list;
 mod node;
 mod report;
 mod session;
+mod spec_args;
 mod test;
 mod up;
 

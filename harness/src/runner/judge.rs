@@ -8,7 +8,7 @@ use grudge_checkers::verdict::{Verdict, Witness};
 use grudge_workloads::workload::Judgement;
 
 use super::Ending;
-use super::interpreter::Straggler;
+use super::core::Straggler;
 use crate::cluster::Crash;
 use crate::nemesis::Toll;
 

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::nemesis::{Breakable, Choice, Nemesis, Plan, Schedule, Toll};
 use crate::store;
 
+pub(crate) mod core;
 pub(crate) mod interpreter;
 mod journal;
 mod judge;
@@ -26,7 +27,8 @@ pub mod stop;
 mod tests;
 mod worker;
 
-use interpreter::{Interpreter, Straggler};
+use self::core::Straggler;
+use interpreter::Interpreter;
 use journal::Journal;
 use progress::Progress;
 use stop::{Stop, Stopper};

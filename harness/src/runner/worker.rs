@@ -9,14 +9,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-/// What a worker tells the interpreter after each call.
-#[derive(Debug)]
-pub(crate) struct Completion {
-    pub(crate) worker: Worker,
-    pub(crate) outcome: Outcome,
-    /// Whether the node was reached at all: if not, the interpreter lets the worker rest a little.
-    pub(crate) reached: bool,
-}
+use super::core::Completion;
 
 /// A client that ignores its own timeout is given up this much later. The call's outcome is then
 /// as unknown as any other.

@@ -1,0 +1,150 @@
+//! The options that say what a test is, shared by the commands that run one on real processes and in simulated time.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::path::Path;
+use std::str::FromStr;
+
+use clap::Args;
+use grudge_nodes::bugs::Bug;
+use jiff::SignedDuration;
+
+use crate::exit::Failure;
+use crate::nemesis::Choice;
+use crate::spec::{self, Spec};
+
+#[derive(Debug, Args)]
+pub(super) struct SpecArgs {
+    /// The system under test (see `grudge list systems`), or the test.toml of an earlier run to run it again
+    #[arg(value_name = "SYSTEM|FILE.toml")]
+    pub(super) system: String,
+    /// What the clients do [default: register]
+    #[arg(long, value_name = "W")]
+    workload: Option<String>,
+    /// What the nemesis draws from: kinds with commas, one fault as kill:leader, `all` or `none` [default: all]
+    #[arg(long, value_name = "F,…")]
+    faults: Option<Faults>,
+    /// How many nodes [default: 5]
+    #[arg(long, value_name = "N")]
+    nodes: Option<usize>,
+    /// How long clients and nemesis go on, as in 30s or 5m30s [default: 30s]
+    #[arg(long, value_name = "T", value_parser = spec::duration)]
+    time: Option<SignedDuration>,
+    /// Operations a second over all workers, or `max` for as fast as they come [default: 200]
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    rate: Option<Rate>,
+    /// How many workers; the i-th talks to node i modulo the number of nodes [default: two a node]
+    #[arg(long, value_name = "C")]
+    concurrency: Option<usize>,
+    /// How many registers or locks they share [default: the workload's choice]
+    #[arg(long, value_name = "K")]
+    keys: Option<usize>,
+    /// What everything that is drawn is drawn from [default: a new one, printed]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    seed: Option<u64>,
+    /// Start the replicas with a planted bug (see `grudge list bugs`); may be given again
+    #[arg(long = "bug", value_name = "B", hide_possible_values = true)]
+    bugs: Vec<Bug>,
+    /// How long a call may take until nobody knows what became of it [default: 2s]
+    #[arg(long, value_name = "T", value_parser = spec::duration)]
+    timeout: Option<SignedDuration>,
+    /// The time to live of sessions and leases [default: 4s]
+    #[arg(long, value_name = "T", value_parser = spec::duration)]
+    ttl: Option<SignedDuration>,
+    /// How long after the final heal every worker must have succeeded again [default: 30s]
+    #[arg(long, value_name = "T", value_parser = spec::duration)]
+    recovery: Option<SignedDuration>,
+}
+
+/// What the nemesis may draw from, as the command line writes it.
+#[derive(Clone, Debug)]
+struct Faults(Vec<Choice>);
+
+impl FromStr for Faults {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Faults, String> {
+        let menu = match text {
+            "none" => Vec::new(),
+            "all" => Choice::all(),
+            list => list.split(',').map(|name| name.trim().parse()).collect::<Result<Vec<_>, String>>()?,
+        };
+        Ok(Faults(menu))
+    }
+}
+
+/// A rate, as the command line writes it.
+#[derive(Clone, Copy, Debug)]
+struct Rate(Option<f64>);
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Rate, String> {
+        match text {
+            "max" => Ok(Rate(None)),
+            number => number
+                .parse()
+                .map(|rate| Rate(Some(rate)))
+                .map_err(|_| "a rate is a number of operations a second, or `max`".to_owned()),
+        }
+    }
+}
+
+impl SpecArgs {
+    /// The test with every default filled in: from the file if there is one, changed by the options given.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the numbers make no sense.
+    pub(super) fn resolve(&self, usual_rate: f64) -> Result<Spec, Failure> {
+        let path = Path::new(&self.system);
+        let from_file = path.extension().is_some_and(|extension| extension == "toml");
+        let mut spec = if from_file { Spec::read(path)? } else { self.defaults(usual_rate) };
+        if let Some(workload) = &self.workload {
+            spec.workload.clone_from(workload);
+        }
+        if let Some(Faults(menu)) = &self.faults {
+            spec.faults.clone_from(menu);
+        }
+        if let Some(Rate(rate)) = self.rate {
+            spec.rate = rate;
+        }
+        if !self.bugs.is_empty() {
+            spec.bugs.clone_from(&self.bugs);
+        }
+        spec.nodes = self.nodes.unwrap_or(spec.nodes);
+        spec.time = self.time.unwrap_or(spec.time);
+        spec.keys = self.keys.or(spec.keys);
+        spec.seed = self.seed.unwrap_or(spec.seed);
+        spec.timeout = self.timeout.unwrap_or(spec.timeout);
+        spec.ttl = self.ttl.unwrap_or(spec.ttl);
+        spec.recovery = self.recovery.unwrap_or(spec.recovery);
+        spec.concurrency = self.concurrency.unwrap_or(spec.concurrency);
+        spec.check()?;
+        Ok(spec)
+    }
+
+    fn defaults(&self, usual_rate: f64) -> Spec {
+        Spec {
+            system: self.system.clone(),
+            workload: "register".to_owned(),
+            faults: Choice::all(),
+            bugs: Vec::new(),
+            nodes: 5,
+            concurrency: 2 * self.nodes.unwrap_or(5),
+            keys: None,
+            rate: Some(usual_rate),
+            seed: fresh_seed(),
+            time: SignedDuration::from_secs(30),
+            timeout: SignedDuration::from_secs(2),
+            ttl: SignedDuration::from_secs(4),
+            recovery: SignedDuration::from_secs(30),
+        }
+    }
+}
+
+/// A seed that nobody has chosen, short enough to be typed again. The hasher's key is the standard library's only
+/// randomness from the operating system.
+fn fresh_seed() -> u64 {
+    RandomState::new().build_hasher().finish() >> 32
+}
