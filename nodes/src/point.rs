@@ -15,8 +15,25 @@ use crate::command::Protocol;
 pub enum Point {
     /// A Raft member has won an election and has not told anybody yet.
     RaftElected,
-    /// A ZAB peer leads an established epoch and serves from now on.
+    /// A ZAB peer's accepted epoch is durable: a follower has not sent its promise (ACKEPOCH) yet, a leader no
+    /// invitation (LEADERINFO).
+    ZabEpochAccepted,
+    /// A ZAB leader has the promises of a quorum, and its current epoch is durable. It sends its history next.
+    ZabPromised,
+    /// A ZAB follower has cut its log back to what it shares with its leader's.
+    ZabTruncated,
+    /// A ZAB follower has taken over the state of a SNAP.
+    ZabSnapInstalled,
+    /// A ZAB follower's current epoch is durable; it has not acknowledged NEWLEADER yet.
+    ZabEpochCurrent,
+    /// A ZAB follower has acknowledged NEWLEADER.
+    ZabNewleaderAcked,
+    /// A ZAB peer leads an established epoch and serves from now on; it has not told its followers yet.
     ZabEstablished,
+    /// A ZAB follower is in step with an established leader and serves from now on.
+    ZabInStep,
+    /// A ZAB peer has replaced the beginning of its log by a snapshot of its own state.
+    ZabSnapshotTaken,
 }
 
 impl Point {
@@ -25,7 +42,15 @@ impl Point {
     pub fn protocol(self) -> Protocol {
         match self {
             Point::RaftElected => Protocol::Raft,
-            Point::ZabEstablished => Protocol::Zab,
+            Point::ZabEpochAccepted
+            | Point::ZabPromised
+            | Point::ZabTruncated
+            | Point::ZabSnapInstalled
+            | Point::ZabEpochCurrent
+            | Point::ZabNewleaderAcked
+            | Point::ZabEstablished
+            | Point::ZabInStep
+            | Point::ZabSnapshotTaken => Protocol::Zab,
         }
     }
 }

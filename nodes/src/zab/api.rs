@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::message::Message;
 use crate::bugs::Bug;
+use crate::point::Point;
 use crate::replica::{Event, NodeId};
 
 /// A transaction's place in the total order: the epoch of the leader that proposed it, then a counter that each
@@ -181,6 +182,8 @@ pub enum Effect {
     },
     /// The peer's standing has changed.
     Status(Status),
+    /// The peer came to this point of the protocol.
+    Reached(Point),
 }
 
 /// A peer's standing, as far as the state machine on top needs it.

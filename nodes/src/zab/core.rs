@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::log::Log;
 use super::message::{Message, Nonce, Notification, Standing, Vote};
 use super::{Config, Effect, Record, Status, Zxid};
+use crate::bugs::Bug;
 use crate::replica::NodeId;
 
 /// Why a peer leaves its role and looks for a leader.
@@ -141,7 +142,7 @@ impl Core {
             return Err(what.clone());
         }
         let Log { accepted_epoch, current_epoch, .. } = self.log;
-        if current_epoch > accepted_epoch {
+        if current_epoch > accepted_epoch && !self.config.has(Bug::ZabForgetAccepted) {
             return Err(format!("current epoch {current_epoch} is above the accepted epoch {accepted_epoch}"));
         }
         if self.delivered > self.log.last() {

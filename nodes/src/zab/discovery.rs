@@ -11,6 +11,7 @@ use super::core::{Core, Leave, leave};
 use super::leader::{Leader, Phase, Stage};
 use super::message::{Packet, Summary};
 use super::{Effect, Record};
+use crate::point::Point;
 use crate::replica::{NodeId, Time};
 
 impl Leader {
@@ -49,6 +50,7 @@ impl Leader {
         };
         core.log.accepted_epoch = epoch;
         core.persist(vec![Record::AcceptedEpoch(epoch)], out);
+        out.push(Effect::Reached(Point::ZabEpochAccepted));
         self.phase = Phase::Promise(epoch);
         self.invite(now, epoch, out);
         self.promises.insert(core.config.id);

@@ -1,10 +1,13 @@
 //! The follower's side: one link to one leader, through the phases in order.
 
+use bytes::Bytes;
+
 use super::core::{Core, Leave, leave};
 use super::link::Endpoint;
 use super::message::{Body, Frame, Packet, Txn, Vote};
 use super::{Effect, Record, Refused, Status, Zxid};
 use crate::bugs::Bug;
+use crate::point::Point;
 use crate::replica::{NodeId, Time};
 
 /// How far the follower has come with this leader.
@@ -26,6 +29,9 @@ pub(super) struct Follower {
     endpoint: Endpoint,
     phase: Phase,
     since: Time,
+    /// Planted by `zab-epoch-before-log` and `zab-newleader-ack-early`, empty without them: the leader's history, kept
+    /// in memory until NEWLEADER comes, as Apache's learner does.
+    deferred: Vec<Packet>,
 }
 
 impl Follower {
@@ -33,7 +39,7 @@ impl Follower {
     pub(super) fn start(core: &mut Core, now: Time, vote: Vote, out: &mut Vec<Effect>) -> Self {
         let mut endpoint = Endpoint::to_leader(now, vote.leader, core.nonce());
         endpoint.send(now, Packet::FollowerInfo { accepted_epoch: core.log.accepted_epoch }, out);
-        Follower { vote, endpoint, phase: Phase::Discovery, since: now }
+        Follower { vote, endpoint, phase: Phase::Discovery, since: now, deferred: Vec::new() }
     }
 
     /// True if the frame belongs to this link.
@@ -64,36 +70,31 @@ impl Follower {
     fn obey(&mut self, core: &mut Core, now: Time, packet: Packet, out: &mut Vec<Effect>) -> Result<(), Leave> {
         match (self.phase, packet) {
             (Phase::Discovery, Packet::LeaderInfo { epoch }) => self.accept_epoch(core, now, epoch, out),
-            (Phase::Synchronisation(_), Packet::Trunc { zxid }) => truncate(core, zxid, out),
-            (Phase::Synchronisation(_), Packet::Snap { zxid, state }) => {
-                if zxid < core.delivered() {
-                    return Err(core.violation(format!("SNAP to {zxid}, but {} is delivered", core.delivered())));
+            (
+                Phase::Synchronisation(_),
+                packet @ (Packet::Trunc { .. } | Packet::Snap { .. } | Packet::Diff { .. }),
+            ) => {
+                if core.config.has(Bug::ZabEpochBeforeLog) || core.config.has(Bug::ZabNewleaderAckEarly) {
+                    self.deferred.push(packet);
+                    return Ok(());
                 }
-                core.log.install(zxid, state);
-                core.rewrite(out);
-                Ok(())
+                take_over(core, packet, out)
             }
-            (Phase::Synchronisation(_), Packet::Diff { txns }) => append(core, txns, out),
             (Phase::Synchronisation(accepted), Packet::NewLeader { epoch }) if epoch == accepted => {
-                // The log holds the leader's history before this record, so it is never the epoch that is durable
-                // alone (ZOOKEEPER-4643).
-                core.log.current_epoch = epoch;
-                core.persist(vec![Record::CurrentEpoch(epoch)], out);
-                self.phase = Phase::Synchronised(epoch);
-                self.endpoint.send(now, Packet::AckNewLeader, out);
-                Ok(())
+                self.join(core, now, epoch, out)
             }
             (Phase::Synchronised(epoch), Packet::UpToDate { committed }) => {
                 if committed < core.delivered() {
                     let delivered = core.delivered();
                     return Err(core.violation(format!("UPTODATE at {committed}, but {delivered} is delivered")));
                 }
-                if !core.log.contains(committed) {
+                if !core.log.contains(committed) && !core.config.has(Bug::ZabLogHole) {
                     return leave(format!("UPTODATE at {committed}, which is not in the log"));
                 }
                 self.phase = Phase::Broadcast(epoch);
                 core.deliver(committed, out);
                 core.set_status(Status::Following { leader: self.vote.leader, epoch }, out);
+                out.push(Effect::Reached(Point::ZabInStep));
                 Ok(())
             }
             (Phase::Synchronised(epoch) | Phase::Broadcast(epoch), Packet::Proposal(txn)) => {
@@ -123,11 +124,39 @@ impl Follower {
         if counts {
             core.log.accepted_epoch = epoch;
             core.persist(vec![Record::AcceptedEpoch(epoch)], out);
+            out.push(Effect::Reached(Point::ZabEpochAccepted));
         }
         self.phase = Phase::Synchronisation(epoch);
         let ack = Packet::AckEpoch { counts, current_epoch: core.log.current_epoch, summary: core.log.summary() };
         self.endpoint.send(now, ack, out);
         Ok(())
+    }
+
+    /// The leader's history is complete: it is durable first, then its epoch, then that is acknowledged.
+    fn join(&mut self, core: &mut Core, now: Time, epoch: u32, out: &mut Vec<Effect>) -> Result<(), Leave> {
+        let early = core.config.has(Bug::ZabNewleaderAckEarly);
+        if early {
+            self.acknowledge(now, out);
+        }
+        if core.config.has(Bug::ZabEpochBeforeLog) {
+            adopt(core, epoch, out);
+        }
+        for packet in std::mem::take(&mut self.deferred) {
+            take_over(core, packet, out)?;
+        }
+        if core.log.current_epoch < epoch {
+            adopt(core, epoch, out);
+        }
+        self.phase = Phase::Synchronised(epoch);
+        if !early {
+            self.acknowledge(now, out);
+        }
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, now: Time, out: &mut Vec<Effect>) {
+        self.endpoint.send(now, Packet::AckNewLeader, out);
+        out.push(Effect::Reached(Point::ZabNewleaderAcked));
     }
 
     fn log_proposal(
@@ -166,7 +195,7 @@ impl Follower {
         Ok(())
     }
 
-    pub(super) fn tell_leader(&mut self, now: Time, app: bytes::Bytes, out: &mut Vec<Effect>) -> Result<(), Refused> {
+    pub(super) fn tell_leader(&mut self, now: Time, app: Bytes, out: &mut Vec<Effect>) -> Result<(), Refused> {
         if !matches!(self.phase, Phase::Broadcast(_)) {
             return Err(Refused::NotFollowing);
         }
@@ -180,6 +209,40 @@ impl Follower {
     }
 }
 
+/// Follows one packet of the leader's history.
+fn take_over(core: &mut Core, packet: Packet, out: &mut Vec<Effect>) -> Result<(), Leave> {
+    match packet {
+        Packet::Trunc { zxid } => truncate(core, zxid, out),
+        Packet::Snap { zxid, state } => install(core, zxid, state, out),
+        Packet::Diff { txns } => {
+            if core.config.has(Bug::ZabLogHole) {
+                txns.iter().for_each(|txn| core.log.leave_out(txn.zxid));
+            }
+            append(core, txns, out)
+        }
+        packet => leave(format!("{packet:?} is no part of a history")),
+    }
+}
+
+/// The log holds the leader's history of this epoch from now on.
+fn adopt(core: &mut Core, epoch: u32, out: &mut Vec<Effect>) {
+    core.log.current_epoch = epoch;
+    core.persist(vec![Record::CurrentEpoch(epoch)], out);
+    out.push(Effect::Reached(Point::ZabEpochCurrent));
+}
+
+fn install(core: &mut Core, zxid: Zxid, state: Bytes, out: &mut Vec<Effect>) -> Result<(), Leave> {
+    if zxid < core.delivered() {
+        return Err(core.violation(format!("SNAP to {zxid}, but {} is delivered", core.delivered())));
+    }
+    core.log.install(zxid, state);
+    if !core.config.has(Bug::ZabSnapMemory) {
+        core.rewrite(out);
+    }
+    out.push(Effect::Reached(Point::ZabSnapInstalled));
+    Ok(())
+}
+
 fn truncate(core: &mut Core, zxid: Zxid, out: &mut Vec<Effect>) -> Result<(), Leave> {
     if zxid < core.delivered() {
         return Err(core.violation(format!("TRUNC to {zxid}, but {} is delivered", core.delivered())));
@@ -189,6 +252,7 @@ fn truncate(core: &mut Core, zxid: Zxid, out: &mut Vec<Effect>) -> Result<(), Le
     }
     core.log.truncate(zxid);
     core.persist(vec![Record::Truncate(zxid)], out);
+    out.push(Effect::Reached(Point::ZabTruncated));
     Ok(())
 }
 
@@ -197,7 +261,8 @@ fn append(core: &mut Core, txns: Vec<Txn>, out: &mut Vec<Effect>) -> Result<(), 
     let mut records = Vec::with_capacity(txns.len());
     let mut misfit = None;
     for txn in txns {
-        if !core.log.is_next(txn.zxid) {
+        let fits = core.log.is_next(txn.zxid) || core.config.has(Bug::ZabLogHole) && txn.zxid > core.log.last();
+        if !fits {
             misfit = Some(txn.zxid);
             break;
         }

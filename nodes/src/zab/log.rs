@@ -4,7 +4,7 @@
 //! every other log that does. So the largest zxid that two logs share ends their common prefix, and a
 //! [`Summary`] is enough to find it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
@@ -22,6 +22,8 @@ pub(super) struct Log {
     txns: VecDeque<Txn>,
     /// The last transaction that is still there from a former life.
     recovered: Zxid,
+    /// Planted by `zab-log-hole`, empty without it: transactions that are not sent to others.
+    lacking: BTreeSet<Zxid>,
 }
 
 impl Log {
@@ -97,6 +99,16 @@ impl Log {
 
     pub(super) fn append(&mut self, txn: Txn) {
         self.txns.push_back(txn);
+    }
+
+    /// From now on others are not sent this transaction.
+    pub(super) fn leave_out(&mut self, zxid: Zxid) {
+        self.lacking.insert(zxid);
+    }
+
+    /// True if others are not sent this transaction.
+    pub(super) fn lacks(&self, zxid: Zxid) -> bool {
+        self.lacking.contains(&zxid)
     }
 
     /// Discards all above `zxid`.

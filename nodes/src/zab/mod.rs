@@ -66,6 +66,8 @@ use self::follower::Follower;
 use self::leader::Leader;
 use self::log::Log;
 use self::message::{Direction, Frame, Notification, Standing, Vote};
+use crate::bugs::Bug;
+use crate::point::Point;
 use crate::replica::{NodeId, Time};
 
 /// One peer's broadcast core.
@@ -93,7 +95,11 @@ impl Zab {
     /// If the records are not what a log of this peer can contain.
     #[must_use]
     pub fn recover(config: Config, now: Time, records: Vec<Record>) -> Self {
-        Zab { core: Core::new(config, Log::recover(records)), role: Role::Silent, next_beat: now }
+        let mut log = Log::recover(records);
+        if config.has(Bug::ZabForgetAccepted) {
+            log.accepted_epoch = log.last().epoch();
+        }
+        Zab { core: Core::new(config, log), role: Role::Silent, next_beat: now }
     }
 
     /// One step. Effects are pushed to the end of `out`.
@@ -308,6 +314,7 @@ impl Zab {
         if self.log_len() > 0 {
             self.core.log.compact(self.core.delivered(), state, self.core.config.retain);
             self.core.rewrite(out);
+            out.push(Effect::Reached(Point::ZabSnapshotTaken));
         }
     }
 

@@ -19,6 +19,7 @@ use super::leader::{Leader, Phase, Stage};
 use super::message::{Packet, Summary, Txn};
 use super::{Effect, Record, Status};
 use crate::bugs::Bug;
+use crate::point::Point;
 use crate::replica::{NodeId, Time};
 
 /// Bytes of payload in one DIFF packet, roughly.
@@ -30,6 +31,7 @@ impl Leader {
         self.phase = Phase::Synchronisation(epoch);
         core.log.current_epoch = epoch;
         let write = core.persist(vec![Record::CurrentEpoch(epoch)], out);
+        out.push(Effect::Reached(Point::ZabPromised));
         self.writing.push_back((write, core.log.last()));
         self.synchronise(core, now, out);
     }
@@ -67,6 +69,7 @@ impl Leader {
             self.committed = core.log.last();
             core.deliver(self.committed, out);
             core.set_status(Status::Leading { epoch }, out);
+            out.push(Effect::Reached(Point::ZabEstablished));
         }
         if let Phase::Broadcast(_) = self.phase {
             for peer in self.links.values_mut() {
@@ -99,7 +102,7 @@ fn plan(core: &Core, summary: &Summary) -> Option<Vec<Packet>> {
     };
     let mut txns: Vec<Txn> = Vec::new();
     let mut bytes = 0;
-    for txn in core.log.after(from) {
+    for txn in core.log.after(from).filter(|txn| !core.log.lacks(txn.zxid)) {
         bytes += txn.payload.len();
         txns.push(txn.clone());
         if bytes >= DIFF_BYTES {

@@ -125,6 +125,7 @@ impl Replica {
             zab::Effect::FromFollower { link, app } => self.service.hear_follower(now, link, &app, from_service),
             zab::Effect::FromLeader { app } => self.service.hear_leader(now, &app, from_service),
             zab::Effect::Confirmed { token } => self.service.confirmed(now, token, from_service),
+            zab::Effect::Reached(point) => out.push(Output::Event(Event::Reached(point))),
             zab::Effect::Status(status) => {
                 out.push(Output::Event(status.into()));
                 self.service.stand(now, status, from_service);

@@ -74,6 +74,8 @@ pub(crate) struct Service {
     heard: BTreeSet<SessionId>,
     report_at: Time,
     until_snapshot: u32,
+    /// Planted by `zab-multi-zxid`, none without it: the state in the middle of the last transaction.
+    torn: Option<State>,
     defect: Option<String>,
 }
 
@@ -101,6 +103,7 @@ impl Service {
             heard: BTreeSet::new(),
             report_at: Time::MAX,
             until_snapshot,
+            torn: None,
             defect: None,
             config,
         }
@@ -226,7 +229,9 @@ impl Service {
         };
         let bug = self.config.zab.bugs.contains(&Bug::ZabEphemeralReplay);
         let replay = if replayed && bug { Replay::KeepsEphemerals } else { Replay::No };
+        let torn = self.tears(&txn).then(|| self.state.halfway(zxid, &txn));
         let applied = self.state.apply(zxid, &txn, replay);
+        self.torn = torn.filter(|_| matches!(applied.result, Ok(Answer::Multi(_))));
         for change in &applied.changes {
             for (client, kind, path) in self.watches.fire(change) {
                 out.push(Effect::Reply { client, reply: Reply::Event { kind, path } });
@@ -251,7 +256,14 @@ impl Service {
             return None;
         }
         self.until_snapshot = draw_snapshot(&self.config, &mut self.rng);
-        Some(self.state.encode())
+        Some(self.torn.take().map_or_else(|| self.state.encode(), |torn| torn.encode()))
+    }
+
+    /// Is a snapshot due in the middle of this one?
+    fn tears(&self, txn: &Txn) -> bool {
+        self.until_snapshot == 0
+            && matches!(txn.write, Write::Multi(_))
+            && self.config.zab.bugs.contains(&Bug::ZabMultiZxid)
     }
 
     /// What is built so far.
@@ -275,7 +287,9 @@ impl Service {
     fn connect(&mut self, now: Time, client: ClientId, connect: &Connect, out: &mut Vec<Effect>) {
         let serving = !matches!(self.standing, Standing::Looking);
         // A server that is behind what the client has seen would show it the past.
-        if !serving || self.connections.contains_key(&client) || connect.last_zxid_seen > self.state.zxid {
+        let stale_connect = self.config.zab.bugs.contains(&Bug::ZabStaleConnect);
+        let behind = connect.last_zxid_seen > self.state.zxid && !stale_connect;
+        if !serving || behind || self.connections.contains_key(&client) {
             return self.hang_up(client, out);
         }
         self.connections.insert(client, Connection::new());
@@ -294,6 +308,9 @@ impl Service {
         };
         if let Some(connection) = self.connections.get_mut(&client) {
             connection.phase = Phase::Opening { ticket, session };
+        }
+        if stale_connect && connect.resume.is_some() && self.state.sessions.contains_key(&session) {
+            self.granted(now, ticket, out);
         }
         self.ask_leader(now, ask, out);
     }

@@ -114,6 +114,16 @@ impl State {
         Applied { result, changes }
     }
 
+    /// The state when a multi is done with half of its operations, in which it claims the multi's zxid already.
+    pub(crate) fn halfway(&self, zxid: i64, txn: &Txn) -> State {
+        let mut state = self.clone();
+        if let Write::Multi(ops) = &txn.write {
+            let half = Write::Multi(ops[..ops.len() / 2].to_vec());
+            state.apply(zxid, &Txn { write: half, ..txn.clone() }, Replay::No);
+        }
+        state
+    }
+
     fn open(&mut self, id: SessionId, session: Session) -> Result<Answer, ErrorCode> {
         // Two servers never draw the same number, and one does only if its clock was set back across a restart.
         if self.sessions.contains_key(&id) {

@@ -177,6 +177,7 @@ impl Ensemble {
                 }
                 Effect::Restore { zxid, .. } => self.line(Show::States, &format!("n{id} restores {zxid}")),
                 Effect::Status(status) => self.line(Show::States, &format!("n{id} is {}", standing(status))),
+                Effect::Reached(_) => {}
                 other => self.line(Show::States, &format!("n{id} {other:?}")),
             }
         }

@@ -101,6 +101,7 @@ impl Teller {
             Effect::Persist(records) => out.push(Output::Persist(records)),
             Effect::Rewrite(records) => out.push(Output::Rewrite(records)),
             Effect::Status(status) => out.push(Output::Event(status.into())),
+            Effect::Reached(point) => out.push(Output::Event(Event::Reached(point))),
             Effect::Deliver { zxid, payload, .. } => {
                 let digest = crc32fast::hash(&payload).into();
                 out.push(Output::Event(Event::Applied { position: zxid.0, digest }));
