@@ -81,6 +81,10 @@ pub struct NodeArgs {
     /// The unit of its timeouts in milliseconds: Raft's heartbeat, ZooKeeper's tick
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub tick: Option<u64>,
+    /// How many applied entries follow a snapshot of the state before the next one replaces them; without it, what
+    /// the protocol does by default
+    #[arg(long, value_name = "ENTRIES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub snapshot_after: Option<u64>,
     /// The name of the cluster; peers of another one are refused
     #[arg(long, default_value = "grudge")]
     pub cluster: String,
@@ -201,7 +205,9 @@ impl NodeArgs {
 
     fn kv_config(&self, id: NodeId) -> kv::Config {
         let peers = self.addresses().into_keys().collect();
-        let mut config = kv::Config { bugs: self.bugs.clone(), ..kv::Config::new(id, peers, self.own_seed()) };
+        let compaction = self.snapshot_after.map(kv::Compaction::every).unwrap_or_default();
+        let mut config =
+            kv::Config { bugs: self.bugs.clone(), compaction, ..kv::Config::new(id, peers, self.own_seed()) };
         if let Some(tick) = self.tick() {
             let raft = &mut config.timeouts.raft;
             (raft.heartbeat, raft.election_min, raft.election_max) = (tick, tick * 4, tick * 8);

@@ -51,15 +51,35 @@ impl Default for Timeouts {
 /// When the log is replaced by the state.
 #[derive(Clone, Copy, Debug)]
 pub struct Compaction {
-    /// When it holds more encoded bytes than this, and more than the state itself takes.
-    pub bytes: usize,
+    /// How much of the log is replaced at once.
+    pub when: Due,
     /// How many of the replaced entries stay in memory, for followers that are only a little behind.
     pub keep_entries: u64,
+}
+
+/// How much of a log has to be there before the state replaces it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// It holds more encoded bytes than this, and more than the state itself takes: so the cost for each entry stays
+    /// the same however large the state is.
+    Bytes(usize),
+    /// So many entries were applied since the last snapshot.
+    Entries(u64),
+}
+
+impl Compaction {
+    /// After so many applied entries. Few of them are kept, so that snapshots are sent as well as taken.
+    #[must_use]
+    pub fn every(entries: u64) -> Self {
+        Compaction { when: Due::Entries(entries), keep_entries: (entries / 10).min(Self::KEEP) }
+    }
+
+    const KEEP: u64 = 1024;
 }
 
 impl Default for Compaction {
     /// A restart replays some tens of thousands of small entries at most: well under a second.
     fn default() -> Self {
-        Compaction { bytes: 8 << 20, keep_entries: 1024 }
+        Compaction { when: Due::Bytes(8 << 20), keep_entries: Self::KEEP }
     }
 }

@@ -36,7 +36,7 @@ mod tests;
 mod txn;
 
 pub use command::RequestId;
-pub use config::{Compaction, Config, Timeouts};
+pub use config::{Compaction, Config, Due, Timeouts};
 pub use message::{LeaseAnswer, LeaseQuestion, Message};
 pub use replica::Replica;
 pub use state::State;

@@ -10,7 +10,7 @@ use super::command::{Command, Operation, RequestId};
 use super::lease::Countdown;
 use super::message::{LeaseAnswer, LeaseQuestion, Message};
 use super::pending::{Asker, Passed, Proposal, Question, Read, Reads};
-use super::{Config, State, txn};
+use super::{Config, Due, State, txn};
 use crate::raft::{self, Body, Effect, Entry, Position, Raft, Record, Role, Snapshot};
 use crate::replica::{self, ClientId, Event, Input, NodeId, Time};
 
@@ -385,11 +385,13 @@ impl Replica {
         }
     }
 
-    /// Replaces the log by the state when it has grown beyond its bound and beyond the state itself, so that the
-    /// cost for each entry stays the same however large the state is.
+    /// Replaces the log by the state when enough of it is there.
     fn compact(&mut self) -> bool {
-        let state_bytes = self.raft.snapshot().map_or(0, |snapshot| snapshot.data.len());
-        let due = self.raft.log_bytes() > self.config.compaction.bytes.max(state_bytes);
+        let snapshot = self.raft.snapshot();
+        let due = match self.config.compaction.when {
+            Due::Bytes(bytes) => self.raft.log_bytes() > bytes.max(snapshot.map_or(0, |snapshot| snapshot.data.len())),
+            Due::Entries(most) => self.applied.index >= snapshot.map_or(0, |snapshot| snapshot.last.index) + most,
+        };
         due && self.raft.compact(self.applied.index, || self.state.encode())
     }
 

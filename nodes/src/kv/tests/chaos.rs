@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::cluster::{Clients, Setup, elect, insist, put, world};
 use crate::bugs::Bug;
-use crate::kv::{Compaction, Replica};
+use crate::kv::{Compaction, Due, Replica};
 use crate::replica::NodeId;
 use crate::sim::{Chaos, Options, Violation, World, expect_violation, for_each_seed};
 
@@ -78,10 +78,11 @@ fn a_network_that_misbehaves_is_survived() {
 
 #[test]
 fn a_log_that_is_compacted_again_and_again_keeps_its_promises() {
-    let setup = Setup { compaction: Some(Compaction { bytes: 500, keep_entries: 3 }), ..Setup::default() };
+    let sorts = [Compaction { when: Due::Bytes(500), keep_entries: 3 }, Compaction::every(20)];
     let (mut compacted, mut installed) = (0, 0);
     for_each_seed(3000..3060, |seed| {
-        let (world, _) = run(seed, &Run { setup: setup.clone(), ..Run::of(3) })?;
+        let compaction = Some(sorts[usize::from(seed % 2 == 0)]);
+        let (world, _) = run(seed, &Run { setup: Setup { compaction, ..Setup::default() }, ..Run::of(3) })?;
         compacted += world.live().iter().filter(|(_, replica)| replica.raft().snapshot().is_some()).count();
         installed += world.trace().matches("Install {").count();
         Ok(())
