@@ -1,5 +1,6 @@
 //! The replicas: each protocol a state machine without I/O, one driver for real sockets and disks, one for memory.
 
+pub mod agreement;
 pub mod bugs;
 pub mod command;
 pub mod driver;

@@ -1,8 +1,10 @@
-//! The ordered output queue of a replica, which every driver keeps: what was pushed after a write waits for it.
+//! The ordered output queue of a replica, which every driver keeps: what was pushed after a write waits for it, and
+//! what was pushed after an armed point is held until the replica was halted there and goes on.
 
 use std::collections::VecDeque;
 
-use crate::replica::{Output, Replica};
+use crate::point::Point;
+use crate::replica::{Event, Output, Replica};
 
 /// A write for the disk. Writes are handed over at once and in order; the n-th has the number n.
 #[derive(Debug)]
@@ -11,29 +13,58 @@ pub(crate) enum Write<T> {
     Rewrite(Vec<T>),
 }
 
+/// What is next to leave.
+#[derive(Debug)]
+pub(crate) enum Leaving<R: Replica> {
+    Output(Output<R>),
+    /// The replica came to an armed point. Nothing else leaves until [`Outbox::go_on`].
+    Halt(Point),
+}
+
 #[derive(Debug)]
 pub(crate) struct Outbox<R: Replica> {
     queue: VecDeque<Entry<R>>,
     written: u64,
     durable: u64,
+    hold: Hold<R>,
 }
 
 #[derive(Debug)]
 enum Entry<R: Replica> {
     Output(Output<R>),
     Barrier(u64),
+    Halt(Point),
+}
+
+/// How far the halt at an armed point is.
+#[derive(Debug)]
+enum Hold<R: Replica> {
+    None,
+    /// The point is in the queue; this came after it.
+    Ahead(Vec<Output<R>>),
+    /// The point has left.
+    Halted(Vec<Output<R>>),
 }
 
 impl<R: Replica> Outbox<R> {
     pub(crate) fn new() -> Self {
-        Outbox { queue: VecDeque::new(), written: 0, durable: 0 }
+        Outbox { queue: VecDeque::new(), written: 0, durable: 0, hold: Hold::None }
     }
 
-    /// Queues an output; gives back what the disk has to do.
-    pub(crate) fn push(&mut self, output: Output<R>) -> Option<Write<R::Record>> {
+    /// Queues an output; gives back what the disk has to do. `armed` is asked of a point that is pushed.
+    pub(crate) fn push(&mut self, output: Output<R>, armed: impl FnOnce(Point) -> bool) -> Option<Write<R::Record>> {
+        if let Hold::Ahead(held) | Hold::Halted(held) = &mut self.hold {
+            held.push(output);
+            return None;
+        }
         let write = match output {
             Output::Persist(records) => Write::Append(records),
             Output::Rewrite(records) => Write::Rewrite(records),
+            Output::Event(Event::Reached(point)) if armed(point) => {
+                self.queue.push_back(Entry::Halt(point));
+                self.hold = Hold::Ahead(Vec::new());
+                return None;
+            }
             other => {
                 self.queue.push_back(Entry::Output(other));
                 return None;
@@ -49,8 +80,8 @@ impl<R: Replica> Outbox<R> {
         self.durable = self.durable.max(upto);
     }
 
-    /// The next output that no barrier holds back.
-    pub(crate) fn pop(&mut self) -> Option<Output<R>> {
+    /// The next that no barrier holds back.
+    pub(crate) fn pop(&mut self) -> Option<Leaving<R>> {
         while let Some(Entry::Barrier(write)) = self.queue.front() {
             if *write > self.durable {
                 return None;
@@ -58,13 +89,35 @@ impl<R: Replica> Outbox<R> {
             self.queue.pop_front();
         }
         match self.queue.pop_front() {
-            Some(Entry::Output(output)) => Some(output),
+            Some(Entry::Output(output)) => Some(Leaving::Output(output)),
+            Some(Entry::Halt(point)) => {
+                self.hold = match std::mem::replace(&mut self.hold, Hold::None) {
+                    Hold::Ahead(held) => Hold::Halted(held),
+                    Hold::None | Hold::Halted(_) => unreachable!("one point at a time is on its way"),
+                };
+                Some(Leaving::Halt(point))
+            }
             Some(Entry::Barrier(_)) | None => None,
+        }
+    }
+
+    /// The halt is over: what was held, in its order, to be pushed again. Nothing if no point has left.
+    pub(crate) fn go_on(&mut self) -> Vec<Output<R>> {
+        match std::mem::replace(&mut self.hold, Hold::None) {
+            Hold::Halted(held) => held,
+            other => {
+                self.hold = other;
+                Vec::new()
+            }
         }
     }
 
     /// How many entries wait.
     pub(crate) fn len(&self) -> usize {
-        self.queue.len()
+        let held = match &self.hold {
+            Hold::None => 0,
+            Hold::Ahead(held) | Hold::Halted(held) => held.len(),
+        };
+        self.queue.len() + held
     }
 }

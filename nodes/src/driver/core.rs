@@ -11,7 +11,7 @@ use super::Stop;
 use super::disk::Writes;
 use super::handle::{Clients, FromClient};
 use super::peers::Peers;
-use crate::outbox::Outbox;
+use crate::outbox::{Leaving, Outbox};
 use crate::replica::{ClientId, Event, Input, NodeId, Output, Replica};
 use crate::wal::WalError;
 
@@ -125,7 +125,7 @@ impl<R: Replica> Core<R> {
         })?
         .map_err(Stop::Broken)?;
         for output in outputs {
-            if let Some(write) = self.outbox.push(output) {
+            if let Some(write) = self.outbox.push(output, |_| false) {
                 self.writes.queue(write);
             }
         }
@@ -136,10 +136,13 @@ impl<R: Replica> Core<R> {
     fn release(&mut self) {
         while let Some(output) = self.outbox.pop() {
             match output {
-                Output::Send { to, message } => self.peers.send(to, message),
-                Output::Reply { client, reply } => self.reply(client, reply),
-                Output::Event(event) => log(self.id, &event),
-                Output::Persist(_) | Output::Rewrite(_) => unreachable!("an outbox turns writes into barriers"),
+                Leaving::Output(Output::Send { to, message }) => self.peers.send(to, message),
+                Leaving::Output(Output::Reply { client, reply }) => self.reply(client, reply),
+                Leaving::Output(Output::Event(event)) => log(self.id, &event),
+                Leaving::Output(Output::Persist(_) | Output::Rewrite(_)) => {
+                    unreachable!("an outbox turns writes into barriers")
+                }
+                Leaving::Halt(_) => unreachable!("no point is armed"),
             }
         }
     }

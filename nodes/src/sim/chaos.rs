@@ -112,7 +112,7 @@ pub(super) enum Undo {
         partition: u64,
     },
     Resume(NodeId),
-    FastDisk(NodeId),
+    MendDisk(NodeId),
 }
 
 fn partition(rng: &mut ChaCha8Rng, nodes: &[NodeId], alone: NodeId) -> Vec<Cut> {

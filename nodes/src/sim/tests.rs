@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::*;
+use crate::agreement::Agreement;
 use crate::replica::{ClientId, Event, Input, NodeId, Output, Replica, Time};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,7 +170,7 @@ fn the_same_seed_gives_the_same_trace() {
 fn chaos_draws_every_kind_of_fault() {
     let traces: Vec<String> =
         (0..10).map(|seed| scenario(seed, Flaw::None).expect("the toy is right").trace()).collect();
-    for fault in ["PowerLoss", "Kill", "cut", "healed", "paused", "resumed", "lost", "disk slow", "disk fast"] {
+    for fault in ["PowerLoss", "Kill", "cut", "healed", "paused", "resumed", "lost", "disk: Slow", "disk: None"] {
         assert!(traces.iter().any(|trace| trace.contains(fault)), "no {fault} in ten runs");
     }
 }

@@ -3,8 +3,12 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
-use super::chaos::Crash;
+use super::clock::Jump;
+use super::disk::DiskFault;
 use super::network::Cut;
+use super::options::Packets;
+use super::world::Death;
+use crate::point::Point;
 use crate::replica::{ClientId, Event, NodeId, Replica, Time};
 
 /// A message longer than this is cut in the trace, in characters.
@@ -18,13 +22,17 @@ pub(super) enum Line<R: Replica> {
     Reply { client: ClientId, reply: R::Reply },
     Persisted(u64),
     Event(Event),
-    Crashed(Crash),
+    Halted(Point),
+    Died(Death),
     Started { life: u64, records: usize },
     Paused,
     Resumed,
     Cut(Vec<Cut>),
     Healed,
-    SlowDisk(bool),
+    Packets(Vec<Cut>, Option<Packets>),
+    ClockRate(i64),
+    ClockJump(Jump),
+    Disk(DiskFault),
 }
 
 pub(super) struct Trace<R: Replica> {
@@ -37,12 +45,15 @@ impl<R: Replica> Trace<R> {
         Trace { lines: VecDeque::new(), capacity }
     }
 
-    /// Notes what happened to a node, or to the network.
-    pub(super) fn note(&mut self, now: Time, node: Option<NodeId>, line: Line<R>) {
+    /// Notes what happened to a node, or to the network. The line is made only if lines are kept.
+    pub(super) fn note(&mut self, now: Time, node: Option<NodeId>, line: impl FnOnce() -> Line<R>) {
+        if self.capacity == 0 {
+            return;
+        }
         if self.lines.len() >= self.capacity {
             self.lines.pop_front();
         }
-        self.lines.push_back((now, node, line));
+        self.lines.push_back((now, node, line()));
     }
 
     pub(super) fn text(&self) -> String {
@@ -70,17 +81,23 @@ impl<R: Replica> Line<R> {
             Line::Reply { client, reply } => format!("answers c{}: {reply:?}", client.0),
             Line::Persisted(upto) => format!("persisted up to {upto}"),
             Line::Event(event) => format!("** {event:?}"),
-            Line::Crashed(how) => format!("** crashed: {how:?}"),
+            Line::Halted(point) => format!("** halted at {point:?}"),
+            Line::Died(death) => format!("** dead: {death:?}"),
             Line::Started { life, records } => format!("** life {life} starts with {records} records"),
             Line::Paused => "** paused".to_owned(),
             Line::Resumed => "** resumed".to_owned(),
-            Line::Cut(cuts) => {
-                let cuts: Vec<String> = cuts.iter().map(|cut| format!("{}->{}", cut.from, cut.to)).collect();
-                format!("** cut {}", cuts.join(" "))
-            }
+            Line::Cut(cuts) => format!("** cut {}", links(cuts)),
             Line::Healed => "** healed".to_owned(),
-            Line::SlowDisk(true) => "** disk slow".to_owned(),
-            Line::SlowDisk(false) => "** disk fast again".to_owned(),
+            Line::Packets(cuts, Some(packets)) => format!("** {packets:?} on {}", links(cuts)),
+            Line::Packets(cuts, None) => format!("** packets as usual on {}", links(cuts)),
+            Line::ClockRate(ppm) => format!("** clock runs {ppm:+} ppm"),
+            Line::ClockJump(by) => format!("** clock jumps: {by:?}"),
+            Line::Disk(fault) => format!("** disk: {fault:?}"),
         }
     }
+}
+
+fn links(links: &[Cut]) -> String {
+    let links: Vec<String> = links.iter().map(|link| format!("{}->{}", link.from, link.to)).collect();
+    links.join(" ")
 }

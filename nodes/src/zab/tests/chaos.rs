@@ -62,7 +62,7 @@ impl Clients {
         }
     }
 
-    fn listen(&mut self, world: &mut World<Teller>) {
+    fn listen(&mut self, world: &mut World<Teller>) -> Result<(), Violation> {
         for replied in world.take_replies() {
             match replied.reply {
                 Reply::Added { value, zxid } => {
@@ -71,11 +71,15 @@ impl Clients {
                 }
                 Reply::Synced(zxid) => {
                     let seen = self.syncing[&replied.client];
-                    assert!(zxid >= seen, "sync: {} answers {zxid}, but {seen} was answered before", replied.node);
+                    if zxid < seen {
+                        let node = replied.node;
+                        return Err(world.violation(format!("sync: {node} answers {zxid}, after {seen} was answered")));
+                    }
                 }
                 Reply::Refused => {}
             }
         }
+        Ok(())
     }
 }
 
@@ -86,7 +90,7 @@ impl Clients {
         for _ in 0..20 {
             self.ask(world);
             world.run_for(Duration::from_millis(200))?;
-            self.listen(world);
+            self.listen(world)?;
             let delivered = |value: &u64| world.live().iter().all(|(_, teller)| teller.values.contains(value));
             if (first..=self.next).any(|value| delivered(&value)) {
                 return Ok(());
@@ -105,17 +109,19 @@ fn scenario(seed: u64, options: Options, bugs: &[Bug], chaos: Chaos) -> Result<C
     while world.now() < CHAOS {
         clients.ask(&mut world);
         world.run_for(STEP)?;
-        clients.listen(&mut world);
+        clients.listen(&mut world)?;
     }
     world.calm();
     clients.reach_all(&mut world)?;
     world.run_for(Duration::from_secs(1))?;
-    clients.listen(&mut world);
+    clients.listen(&mut world)?;
     for (id, teller) in world.live() {
         let delivered: BTreeSet<u64> = teller.values.iter().copied().collect();
         assert_eq!(delivered.len(), teller.values.len(), "integrity: {id} delivered a number twice");
         let lost: Vec<_> = clients.added.iter().filter(|(value, _)| !delivered.contains(value)).collect();
-        assert!(lost.is_empty(), "durability: seed {seed}, {id} lost {lost:?}");
+        if !lost.is_empty() {
+            return Err(world.violation(format!("durability: {id} lost {lost:?}")));
+        }
         assert!(delivered.last() <= Some(&clients.next), "integrity: {id} delivered what nobody proposed");
     }
     Ok(clients)

@@ -1,4 +1,8 @@
 //! What all replicas must agree on, read from the events that every protocol reports.
+//!
+//! The simulator asserts it while a world runs; after a run of real processes it is asserted of the events that each
+//! of them wrote down. It does not matter in which order the events of different nodes are told, only that each
+//! node's own are in order.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +36,8 @@ impl Agreement {
         self.last.remove(&node);
     }
 
-    /// A node reports.
+    /// A node reports. What follows after a violation is held against what the node says of itself, so that one
+    /// mistake is not told again with each entry after it.
     ///
     /// # Errors
     /// The sentence says which invariant is broken and by what.
@@ -69,7 +74,7 @@ impl Agreement {
     }
 
     fn applies(&mut self, node: NodeId, position: u64, digest: u64) -> Result<(), String> {
-        let last = self.position(node);
+        let last = self.last.insert(node, position).unwrap_or(0);
         if position <= last {
             return Err(format!("order: {node} applies {position:#x} after {last:#x}"));
         }
@@ -87,19 +92,18 @@ impl Agreement {
                 ));
             }
             known.after = known.after.min(last);
-        } else {
-            if let Some((next, by)) = self.applied.range(position..).next()
-                && by.after < position
-            {
-                return Err(format!(
-                    "prefix: {node} applies {position:#x}, which another life left out when it went from {:#x} to {next:#x} \
-                     (first applied by {})",
-                    by.after, by.first
-                ));
-            }
-            self.applied.insert(position, Applied { digest, first: node, after: last });
+            return Ok(());
         }
-        self.last.insert(node, position);
+        if let Some((next, by)) = self.applied.range(position..).next()
+            && by.after < position
+        {
+            return Err(format!(
+                "prefix: {node} applies {position:#x}, which another life left out when it went from {:#x} to {next:#x} \
+                 (first applied by {})",
+                by.after, by.first
+            ));
+        }
+        self.applied.insert(position, Applied { digest, first: node, after: last });
         Ok(())
     }
 }
