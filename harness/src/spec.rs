@@ -134,7 +134,7 @@ pub fn kebab<T: ValueEnum>(value: &T) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::nemesis::FaultKind;
+    use crate::fault::FaultKind;
 
     /// A small test that needs no cluster.
     pub(crate) fn example() -> Spec {

@@ -10,7 +10,7 @@ use owo_colors::OwoColorize;
 use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
-use crate::nemesis::FaultKind;
+use crate::fault::FaultKind;
 use crate::report::terminal;
 use crate::system::System;
 

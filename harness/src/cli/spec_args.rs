@@ -10,7 +10,8 @@ use grudge_nodes::bugs::Bug;
 use jiff::SignedDuration;
 
 use crate::exit::Failure;
-use crate::nemesis::Choice;
+use crate::fault::Arena;
+use crate::nemesis::Menu;
 use crate::spec::{self, Spec};
 
 #[derive(Debug, Args)]
@@ -21,9 +22,10 @@ pub(super) struct SpecArgs {
     /// What the clients do [default: register]
     #[arg(long, value_name = "W")]
     workload: Option<String>,
-    /// What the nemesis draws from: kinds with commas, one fault as kill:leader, `all` or `none` [default: all]
+    /// What the nemesis draws from: kinds with commas, one fault as kill:leader, one at a point of the protocol as
+    /// kill@point, `all` or `none` [default: all]
     #[arg(long, value_name = "F,…")]
-    faults: Option<Faults>,
+    faults: Option<Menu>,
     /// How many nodes [default: 5]
     #[arg(long, value_name = "N")]
     nodes: Option<usize>,
@@ -56,23 +58,6 @@ pub(super) struct SpecArgs {
     recovery: Option<SignedDuration>,
 }
 
-/// What the nemesis may draw from, as the command line writes it.
-#[derive(Clone, Debug)]
-struct Faults(Vec<Choice>);
-
-impl FromStr for Faults {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Faults, String> {
-        let menu = match text {
-            "none" => Vec::new(),
-            "all" => Choice::all(),
-            list => list.split(',').map(|name| name.trim().parse()).collect::<Result<Vec<_>, String>>()?,
-        };
-        Ok(Faults(menu))
-    }
-}
-
 /// A rate, as the command line writes it.
 #[derive(Clone, Copy, Debug)]
 struct Rate(Option<f64>);
@@ -96,15 +81,15 @@ impl SpecArgs {
     ///
     /// # Errors
     /// The file cannot be read, or the numbers make no sense.
-    pub(super) fn resolve(&self, usual_rate: f64) -> Result<Spec, Failure> {
+    pub(super) fn resolve(&self, usual_rate: f64, arena: Arena) -> Result<Spec, Failure> {
         let path = Path::new(&self.system);
         let from_file = path.extension().is_some_and(|extension| extension == "toml");
-        let mut spec = if from_file { Spec::read(path)? } else { self.defaults(usual_rate) };
+        let mut spec = if from_file { Spec::read(path)? } else { self.defaults(usual_rate, arena) };
         if let Some(workload) = &self.workload {
             spec.workload.clone_from(workload);
         }
-        if let Some(Faults(menu)) = &self.faults {
-            spec.faults.clone_from(menu);
+        if let Some(menu) = &self.faults {
+            spec.faults = menu.choices(arena);
         }
         if let Some(Rate(rate)) = self.rate {
             spec.rate = rate;
@@ -124,11 +109,11 @@ impl SpecArgs {
         Ok(spec)
     }
 
-    fn defaults(&self, usual_rate: f64) -> Spec {
+    fn defaults(&self, usual_rate: f64, arena: Arena) -> Spec {
         Spec {
             system: self.system.clone(),
             workload: "register".to_owned(),
-            faults: Choice::all(),
+            faults: Menu::All.choices(arena),
             bugs: Vec::new(),
             nodes: 5,
             concurrency: 2 * self.nodes.unwrap_or(5),

@@ -14,7 +14,9 @@ use jiff::Timestamp;
 use super::session;
 use super::spec_args::SpecArgs;
 use crate::exit::{Exit, Failure};
+use crate::fault::Arena;
 use crate::logging;
+use crate::nemesis::{Agenda, Plan};
 use crate::report::{Results, terminal};
 use crate::runner::Run;
 use crate::runner::stop::Stop;
@@ -38,7 +40,7 @@ pub(super) struct TestArgs {
 }
 
 pub(super) fn run(args: &TestArgs) -> Result<Exit, Failure> {
-    let spec = args.spec.resolve(USUAL_RATE)?;
+    let spec = args.spec.resolve(USUAL_RATE, Arena::Processes)?;
     let system = session::system(&spec.system, &spec.bugs)?;
     let workload = workload(&spec, &system)?;
     let started = Timestamp::now();
@@ -88,7 +90,7 @@ async fn perform(
         workload,
         targets,
         concurrency: spec.concurrency,
-        faults: spec.faults.clone(),
+        agenda: Agenda::planned(Plan::new(spec.seed, &spec.faults, None)),
         seed: spec.seed,
         time: spec::std(spec.time),
         recovery: spec::std(spec.recovery),

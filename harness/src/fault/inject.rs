@@ -5,8 +5,8 @@ use std::time::Instant;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::resolve::{self, Situation};
-use super::{Active, Fault, FaultError, InForce, Receipt, Shape, Targets, links, processes};
+use super::resolve::{self, Meant, Situation};
+use super::{Active, Fault, FaultError, InForce, Receipt, links, processes};
 use crate::cluster::{Cluster, Inner};
 
 impl Cluster {
@@ -17,7 +17,7 @@ impl Cluster {
     pub async fn start(&self, fault: &Fault, rng: &mut ChaCha8Rng) -> Result<Active, FaultError> {
         let mut inner = self.inner.lock().await;
         let inner = &mut *inner;
-        let leader = if needs_leader(fault) {
+        let leader = if fault.needs_leader() {
             let leaders = inner.leaders(self.connect.as_ref()).await;
             (!leaders.is_empty()).then(|| leaders[rng.random_range(0..leaders.len())])
         } else {
@@ -26,7 +26,7 @@ impl Cluster {
         let decided = Instant::now();
         let id = inner.next;
         inner.next += 1;
-        let in_force = decide(inner, fault, leader, rng).map_err(FaultError::Inapplicable)?;
+        let (in_force, exact) = decide(inner, fault, leader, rng).map_err(FaultError::Inapplicable)?;
         let receipt = match &in_force {
             InForce::Partition(cuts) => links::cut(inner, cuts, decided).await?,
             InForce::Pause(nodes) => processes::pause(inner, nodes, decided).await?,
@@ -35,11 +35,6 @@ impl Cluster {
                 inner.in_force.insert(id, in_force.clone());
                 processes::kill(inner, nodes, decided).await?
             }
-        };
-        let exact = match &in_force {
-            InForce::Partition(cuts) => Fault::Partition(links::exact(inner, cuts)),
-            InForce::Pause(nodes) => Fault::Pause(Targets::Nodes(processes::names(inner, nodes))),
-            InForce::Kill(nodes) => Fault::Kill(Targets::Nodes(processes::names(inner, nodes))),
         };
         inner.in_force.insert(id, in_force);
         Ok(Active { id, fault: exact, receipt })
@@ -80,21 +75,23 @@ impl Cluster {
     }
 }
 
-fn needs_leader(fault: &Fault) -> bool {
-    match fault {
-        Fault::Partition(shape) => matches!(shape, Shape::Leader | Shape::LeaderMute),
-        Fault::Pause(targets) | Fault::Kill(targets) => matches!(targets, Targets::Leader | Targets::Followers),
-    }
-}
-
-/// Who is meant.
-fn decide(inner: &Inner, fault: &Fault, leader: Option<usize>, rng: &mut ChaCha8Rng) -> Result<InForce, String> {
+/// Who is meant, and the fault that says so.
+fn decide(
+    inner: &Inner,
+    fault: &Fault,
+    leader: Option<usize>,
+    rng: &mut ChaCha8Rng,
+) -> Result<(InForce, Fault), String> {
     let names: Vec<String> = inner.replicas.iter().map(|replica| replica.node.name.clone()).collect();
     let running = inner.running();
     let situation = Situation { names: &names, leader, running: &running };
-    Ok(match fault {
-        Fault::Partition(shape) => InForce::Partition(resolve::cuts(shape, &situation, rng)?),
-        Fault::Pause(targets) => InForce::Pause(resolve::nodes(targets, &situation, rng)?),
-        Fault::Kill(targets) => InForce::Kill(resolve::nodes(targets, &situation, rng)?),
-    })
+    let meant = resolve::meant(fault, &situation, rng)?;
+    let exact = resolve::exact(fault, &meant, &names);
+    let in_force = match (fault, meant) {
+        (Fault::Partition(_), Meant::Links(links)) => InForce::Partition(links),
+        (Fault::Pause(_), Meant::Nodes(nodes)) => InForce::Pause(nodes),
+        (Fault::Kill(_), Meant::Nodes(nodes)) => InForce::Kill(nodes),
+        _ => return Err(format!("{} exists in simulation only", fault.kind())),
+    };
+    Ok((in_force, exact))
 }

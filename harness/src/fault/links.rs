@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Evidence, FaultError, InForce, Receipt, Shape};
+use super::{Evidence, FaultError, InForce, Receipt};
 use crate::cluster::Inner;
 use crate::fault::resolve;
 use crate::net::Links;
@@ -98,9 +98,4 @@ fn names(inner: &Inner) -> Vec<String> {
 fn touched(links: &Links, names: &[String]) -> Vec<String> {
     let touches = |node: usize| links.iter().any(|(from, to)| *from == node || *to == node);
     (0..names.len()).filter(|node| touches(*node)).map(|node| names[node].clone()).collect()
-}
-
-/// The shape that does exactly this again.
-pub(super) fn exact(inner: &Inner, links: &Links) -> Shape {
-    resolve::exact_shape(links, &names(inner))
 }

@@ -3,25 +3,40 @@
 //! A [`Fault`] says what is wanted (`kill the leader`). [`crate::cluster::Cluster::start`] decides whom that means,
 //! does it, and measures from the inside that it is so; the answer is an [`Active`] fault with its [`Receipt`].
 //! Without a receipt there is no fault: an error. What was started is stopped through the same door, with a receipt
-//! of its own.
+//! of its own. The simulator takes the same values; [`FaultKind::exists`] says what exists where.
 
 mod inject;
+mod kind;
 mod links;
 mod processes;
-mod resolve;
+mod receipt;
+pub(crate) mod resolve;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::Duration;
 
+use jiff::SignedDuration;
+use jiff::fmt::serde::{duration, unsigned_duration};
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
+
+pub use kind::{Arena, FaultKind};
+pub use receipt::{Active, Evidence, FaultError, Process, Receipt};
 
 use crate::net::Links;
 
+/// The furthest that a clock can jump.
+const FURTHEST_JUMP: SignedDuration = SignedDuration::from_hours(24);
+/// The fastest that a clock can go wrong, in parts per million.
+const FASTEST_DRIFT: i64 = 500_000;
+/// The longest that a disk or a packet can be held up.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// Something that happens to a cluster.
 ///
-/// In a file: `partition = "halves"`, `kill = "leader"`, `pause = { nodes = ["n1", "n4"] }`.
+/// In a file: `partition = "halves"`, `kill = "leader"`, `pause = { nodes = ["n1", "n4"] }`,
+/// `clock = { targets = "one", change = { jump = "-3s" } }`, `disk = { targets = "leader", trouble = "full" }`,
+/// `packets = { targets = "all", loss = 20, delay = "50ms" }`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
@@ -31,6 +46,75 @@ pub enum Fault {
     Pause(Targets),
     /// Processes are killed (SIGKILL) and later started again on what their disks hold.
     Kill(Targets),
+    /// Machines lose their power and are later started again: what was not fsynced is gone, and the log's tail may
+    /// be torn.
+    Power(Targets),
+    /// Clocks go wrong, and are right again afterwards.
+    Clock {
+        /// Whose.
+        targets: Targets,
+        /// How.
+        change: ClockChange,
+    },
+    /// Disks give trouble.
+    Disk {
+        /// Whose.
+        targets: Targets,
+        /// Which.
+        trouble: DiskTrouble,
+    },
+    /// Packets to and from some nodes are lost, late, or come twice.
+    Packets(PacketTrouble),
+}
+
+/// What a clock does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClockChange {
+    /// It jumps by so much, forwards or backwards.
+    Jump(#[serde(serialize_with = "duration::friendly::compact::required")] SignedDuration),
+    /// It goes too fast by so many parts per million, or too slow.
+    Drift(i64),
+}
+
+/// What a disk does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskTrouble {
+    /// Every fsync takes so much longer.
+    Slow(#[serde(with = "unsigned_duration::friendly::compact::required")] Duration),
+    /// Nothing can be written.
+    Full,
+    /// What is read at the next recovery cannot be read.
+    ReadError,
+}
+
+/// What happens to packets; at least one thing does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PacketTrouble {
+    /// The nodes at either end of whose links it happens.
+    pub targets: Targets,
+    /// How many of a hundred are lost.
+    #[serde(default, skip_serializing_if = "nothing")]
+    pub loss: u8,
+    /// How many of a hundred come twice.
+    #[serde(default, skip_serializing_if = "nothing")]
+    pub duplicate: u8,
+    /// How many of a hundred are overtaken by later ones.
+    #[serde(default, skip_serializing_if = "nothing")]
+    pub late: u8,
+    /// By how much each is held up at most.
+    #[serde(
+        default,
+        skip_serializing_if = "Duration::is_zero",
+        with = "unsigned_duration::friendly::compact::required"
+    )]
+    pub delay: Duration,
+}
+
+fn nothing(percent: &u8) -> bool {
+    *percent == 0
 }
 
 /// Who no longer hears whom.
@@ -53,6 +137,10 @@ pub enum Shape {
     LeaderMute,
     /// A minority of random size.
     Minority,
+    /// The node alone at which the fault's trigger fired.
+    Here,
+    /// That node alone.
+    Node(String),
     /// Exactly this: each named node drops what comes from the nodes listed.
     Cuts(BTreeMap<String, BTreeSet<String>>),
 }
@@ -73,78 +161,115 @@ pub enum Targets {
     Leader,
     /// All that do not say they lead.
     Followers,
+    /// The node at which the fault's trigger fired.
+    Here,
     /// Exactly these.
     Nodes(Vec<String>),
 }
 
 impl Fault {
+    /// What kind it is of.
+    #[must_use]
+    pub fn sort(&self) -> FaultKind {
+        match self {
+            Fault::Partition(_) => FaultKind::Partition,
+            Fault::Pause(_) => FaultKind::Pause,
+            Fault::Kill(_) => FaultKind::Kill,
+            Fault::Power(_) => FaultKind::Power,
+            Fault::Clock { .. } => FaultKind::Clock,
+            Fault::Disk { .. } => FaultKind::Disk,
+            Fault::Packets(_) => FaultKind::Packets,
+        }
+    }
+
     /// The fault's kind, as the history's `start-` and `stop-` carry it.
     #[must_use]
     pub fn kind(&self) -> &'static str {
+        self.sort().name()
+    }
+
+    /// Whether it means the node at which its trigger fires.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
         match self {
-            Fault::Partition(_) => "partition",
-            Fault::Pause(_) => "pause",
-            Fault::Kill(_) => "kill",
+            Fault::Partition(shape) => *shape == Shape::Here,
+            _ => self.targets() == Some(&Targets::Here),
         }
     }
-}
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The same fault, with that node in the place of `here`.
+    #[must_use]
+    pub fn located(&self, node: &str) -> Fault {
+        let mut fault = self.clone();
+        if !fault.is_here() {
+            return fault;
+        }
+        match &mut fault {
+            Fault::Partition(shape) => *shape = Shape::Node(node.to_owned()),
+            Fault::Pause(targets)
+            | Fault::Kill(targets)
+            | Fault::Power(targets)
+            | Fault::Clock { targets, .. }
+            | Fault::Disk { targets, .. }
+            | Fault::Packets(PacketTrouble { targets, .. }) => *targets = Targets::Nodes(vec![node.to_owned()]),
+        }
+        fault
+    }
+
+    /// Whom it hits, unless it is a partition.
+    #[must_use]
+    pub fn targets(&self) -> Option<&Targets> {
         match self {
-            Fault::Partition(shape) => write!(f, "partition {shape}"),
-            Fault::Pause(targets) => write!(f, "pause {targets}"),
-            Fault::Kill(targets) => write!(f, "kill {targets}"),
+            Fault::Partition(_) => None,
+            Fault::Pause(targets)
+            | Fault::Kill(targets)
+            | Fault::Power(targets)
+            | Fault::Clock { targets, .. }
+            | Fault::Disk { targets, .. }
+            | Fault::Packets(PacketTrouble { targets, .. }) => Some(targets),
         }
     }
-}
 
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Whether it takes a leader to say whom it means.
+    #[must_use]
+    pub fn needs_leader(&self) -> bool {
         match self {
-            Shape::Halves => f.write_str("halves"),
-            Shape::One => f.write_str("one"),
-            Shape::MajoritiesRing => f.write_str("majorities-ring"),
-            Shape::Bridge => f.write_str("bridge"),
-            Shape::OneWay => f.write_str("one-way"),
-            Shape::Leader => f.write_str("leader"),
-            Shape::LeaderMute => f.write_str("leader-mute"),
-            Shape::Minority => f.write_str("minority"),
-            Shape::Cuts(cuts) => {
-                for (index, (node, deaf_to)) in cuts.iter().enumerate() {
-                    let deaf_to = deaf_to.iter().map(String::as_str).collect::<Vec<_>>().join("+");
-                    write!(f, "{}{deaf_to}→{node}", if index == 0 { "" } else { ", " })?;
-                }
-                Ok(())
+            Fault::Partition(shape) => matches!(shape, Shape::Leader | Shape::LeaderMute),
+            _ => matches!(self.targets(), Some(Targets::Leader | Targets::Followers)),
+        }
+    }
+
+    /// Whether its numbers make sense.
+    ///
+    /// # Errors
+    /// One sentence about the first that does not.
+    pub fn check(&self) -> Result<(), String> {
+        let wrong = |why: &str| Err(format!("`{self}`: {why}"));
+        match self {
+            Fault::Clock { change: ClockChange::Jump(by), .. } if by.is_zero() || by.abs() > FURTHEST_JUMP => {
+                wrong("a clock jumps by more than nothing and by at most a day")
             }
+            Fault::Clock { change: ClockChange::Drift(ppm), .. } if *ppm == 0 || ppm.abs() > FASTEST_DRIFT => {
+                wrong("a clock drifts by 1 to 500000 parts per million, forwards or backwards")
+            }
+            Fault::Disk { trouble: DiskTrouble::Slow(by), .. } if by.is_zero() || *by > LONGEST_WAIT => {
+                wrong("an fsync is slower by more than nothing and at most a minute")
+            }
+            Fault::Packets(trouble) => {
+                let PacketTrouble { loss, duplicate, late, delay, .. } = trouble;
+                if [loss, duplicate, late].into_iter().any(|percent| *percent > 100) {
+                    wrong("of a hundred packets at most 100 are hit")
+                } else if *delay > LONGEST_WAIT {
+                    wrong("a packet is held up by at most a minute")
+                } else if [loss, duplicate, late].into_iter().all(nothing) && delay.is_zero() {
+                    wrong("nothing would happen: give it a loss, duplicate, late or delay")
+                } else {
+                    Ok(())
+                }
+            }
+            _ => Ok(()),
         }
     }
-}
-
-impl fmt::Display for Targets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Targets::One => f.write_str("one"),
-            Targets::Minority => f.write_str("minority"),
-            Targets::Majority => f.write_str("majority"),
-            Targets::All => f.write_str("all"),
-            Targets::Leader => f.write_str("leader"),
-            Targets::Followers => f.write_str("followers"),
-            Targets::Nodes(names) => f.write_str(&names.join("+")),
-        }
-    }
-}
-
-/// A fault that is in force.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Active {
-    /// Names it for [`crate::cluster::Cluster::stop`]; unique in the life of a cluster.
-    pub id: u64,
-    /// What exactly was done: the same kind of fault with `Shape::Cuts` or `Targets::Nodes`. Started again, it does
-    /// the same to the same nodes.
-    pub fault: Fault,
-    /// The proof.
-    pub receipt: Receipt,
 }
 
 /// What the cluster keeps of a fault in force: nodes as indices from 0.
@@ -153,78 +278,4 @@ pub(crate) enum InForce {
     Partition(Links),
     Pause(Vec<usize>),
     Kill(Vec<usize>),
-}
-
-/// What was measured from the inside after a fault was put in force or taken away.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Receipt {
-    /// The nodes it is about, by name.
-    pub nodes: Vec<String>,
-    /// The measurement.
-    pub evidence: Evidence,
-    /// From the decision until it was measured to be in force.
-    #[serde(rename = "took_ms", serialize_with = "milliseconds")]
-    pub took: Duration,
-}
-
-/// What was seen.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Evidence {
-    /// A datagram was sent over every directed pair of nodes: which did not arrive, and how many did. Exactly the
-    /// links that should be cut were silent. Nothing silent: healed.
-    Links {
-        /// `n1→n2`: what n1 sent did not arrive at n2.
-        silent: Vec<String>,
-        /// Links over which the datagram arrived.
-        passing: usize,
-    },
-    /// Every thread of these processes was seen in state T.
-    Stopped(Vec<Process>),
-    /// No thread of these processes was in state T.
-    Running(Vec<Process>),
-    /// These processes were reaped with SIGKILL as the cause of death.
-    Killed(Vec<Process>),
-    /// These processes are new and their client port accepts connections.
-    Restarted(Vec<Process>),
-}
-
-/// One replica's process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Process {
-    /// The node's name.
-    pub node: String,
-    /// Its number inside the sandbox.
-    pub pid: i32,
-    /// How many threads were looked at; none of a process that is gone.
-    pub threads: usize,
-}
-
-/// Why there is no (or no proven) fault.
-#[derive(Debug, Error)]
-pub enum FaultError {
-    /// It means nobody at the moment: no leader is known, no node is left to pause. Nothing was done.
-    #[error("{0}")]
-    Inapplicable(String),
-    /// It was done, and what was measured afterwards does not show it. It was undone as far as possible; nobody
-    /// knows what the cluster suffered, so the run proves nothing.
-    #[error("{fault} has no receipt: {seen}")]
-    NoReceipt {
-        /// What was wanted.
-        fault: String,
-        /// What was measured instead.
-        seen: String,
-    },
-    /// The harness could not do it.
-    #[error("{fault} could not be done: {cause}")]
-    Failed {
-        /// What was wanted.
-        fault: String,
-        /// Why not.
-        cause: String,
-    },
-}
-
-fn milliseconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((time.as_secs_f64() * 1e6).round() / 1e3)
 }

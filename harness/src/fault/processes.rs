@@ -104,7 +104,7 @@ fn receipt(inner: &Inner, nodes: &[usize], evidence: Evidence, decided: Instant)
 }
 
 /// The names of these nodes.
-pub(super) fn names(inner: &Inner, nodes: &[usize]) -> Vec<String> {
+fn names(inner: &Inner, nodes: &[usize]) -> Vec<String> {
     nodes.iter().map(|node| inner.replicas[*node].node.name.clone()).collect()
 }
 

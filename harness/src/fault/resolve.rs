@@ -7,8 +7,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
-use super::{Shape, Targets};
+use super::{Fault, PacketTrouble, Shape, Targets};
 use crate::net::Links;
+
+/// Who is meant by a fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Meant {
+    /// Directed links, of a partition.
+    Links(Links),
+    /// Nodes, of every other fault; at least one.
+    Nodes(Vec<usize>),
+}
 
 /// What has to be known of a cluster to say who is meant.
 pub(crate) struct Situation<'a> {
@@ -33,8 +42,45 @@ impl Situation<'_> {
     }
 }
 
+/// Whom a fault means at the moment, or why it means nobody.
+pub(crate) fn meant(fault: &Fault, situation: &Situation<'_>, rng: &mut impl Rng) -> Result<Meant, String> {
+    Ok(match fault {
+        Fault::Partition(shape) => Meant::Links(cuts(shape, situation, rng)?),
+        Fault::Pause(targets)
+        | Fault::Kill(targets)
+        | Fault::Power(targets)
+        | Fault::Clock { targets, .. }
+        | Fault::Disk { targets, .. }
+        | Fault::Packets(PacketTrouble { targets, .. }) => Meant::Nodes(nodes(targets, situation, rng)?),
+    })
+}
+
+/// The fault that does exactly this again: to the same links, to the same nodes.
+pub(crate) fn exact(fault: &Fault, meant: &Meant, names: &[String]) -> Fault {
+    let mut exact = fault.clone();
+    match (&mut exact, meant) {
+        (Fault::Partition(shape), Meant::Links(links)) => *shape = exact_shape(links, names),
+        (
+            Fault::Pause(targets)
+            | Fault::Kill(targets)
+            | Fault::Power(targets)
+            | Fault::Clock { targets, .. }
+            | Fault::Disk { targets, .. }
+            | Fault::Packets(PacketTrouble { targets, .. }),
+            Meant::Nodes(nodes),
+        ) => *targets = Targets::Nodes(nodes.iter().map(|node| names[*node].clone()).collect()),
+        (Fault::Partition(_), Meant::Nodes(_)) | (_, Meant::Links(_)) => {
+            unreachable!("a partition means links and every other fault means nodes")
+        }
+    }
+    exact
+}
+
+/// What `here` means of a fault that no point has triggered.
+const NOWHERE: &str = "`here` is the node at which a point was reached, and none was";
+
 /// The links a shape cuts.
-pub(crate) fn cuts(shape: &Shape, situation: &Situation<'_>, rng: &mut impl Rng) -> Result<Links, String> {
+fn cuts(shape: &Shape, situation: &Situation<'_>, rng: &mut impl Rng) -> Result<Links, String> {
     let count = situation.names.len();
     if count < 2 {
         return Err("a cluster of one node has no link to cut".to_owned());
@@ -73,6 +119,12 @@ pub(crate) fn cuts(shape: &Shape, situation: &Situation<'_>, rng: &mut impl Rng)
                 return Err("a ring of majorities takes at least three nodes".to_owned());
             }
             ring(&order)
+        }
+        Shape::Here => return Err(NOWHERE.to_owned()),
+        Shape::Node(name) => {
+            let node = situation.index(name)?;
+            order.sort_by_key(|other| *other != node);
+            apart(&order, 1)
         }
         Shape::Cuts(wanted) => named_cuts(wanted, situation)?,
     })
@@ -127,7 +179,7 @@ pub(crate) fn exact_shape(links: &Links, names: &[String]) -> Shape {
 }
 
 /// The nodes that targets mean, in ascending order; at least one.
-pub(crate) fn nodes(targets: &Targets, situation: &Situation<'_>, rng: &mut impl Rng) -> Result<Vec<usize>, String> {
+fn nodes(targets: &Targets, situation: &Situation<'_>, rng: &mut impl Rng) -> Result<Vec<usize>, String> {
     let tolerated = (situation.names.len() - 1) / 2;
     let mut random = situation.running.to_vec();
     random.shuffle(rng);
@@ -141,6 +193,7 @@ pub(crate) fn nodes(targets: &Targets, situation: &Situation<'_>, rng: &mut impl
             let leader = situation.leader()?;
             random.into_iter().filter(|node| *node != leader).collect()
         }
+        Targets::Here => return Err(NOWHERE.to_owned()),
         Targets::Nodes(names) => names.iter().map(|name| situation.index(name)).collect::<Result<Vec<_>, _>>()?,
     };
     chosen.sort_unstable();
@@ -236,6 +289,25 @@ mod tests {
     #[test]
     fn the_leader_is_cut_off_alone() {
         assert_eq!(heard(&cut(&Shape::Leader, 5, 3), 5)[4], BTreeSet::from([4]));
+    }
+
+    #[test]
+    fn a_fault_at_a_point_hits_the_node_that_came_there_and_is_exact() {
+        let names = names(3);
+        let situation = Situation { names: &names, leader: None, running: &[0, 1, 2] };
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut who = |fault: &Fault| meant(fault, &situation, &mut rng);
+        for fault in [Fault::Kill(Targets::Here), Fault::Partition(Shape::Here)] {
+            assert_eq!(who(&fault), Err(NOWHERE.to_owned()));
+        }
+        let kill = Fault::Kill(Targets::Here).located("n2");
+        let killed = who(&kill).expect("n2 runs");
+        assert_eq!((&killed, exact(&kill, &killed, &names)), (&Meant::Nodes(vec![1]), kill.clone()));
+        let cut = Fault::Partition(Shape::Here).located("n2");
+        let alone = Links::from([(0, 1), (1, 0), (1, 2), (2, 1)]);
+        assert_eq!(who(&cut), Ok(Meant::Links(alone.clone())));
+        let again = exact(&cut, &Meant::Links(alone.clone()), &names);
+        assert_eq!(who(&again), Ok(Meant::Links(alone)), "{again}");
     }
 
     #[test]

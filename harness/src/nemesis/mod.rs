@@ -1,34 +1,40 @@
-//! The nemesis: breaks the cluster beside the clients, one step after the other, and writes down what it did.
+//! The nemesis: breaks the cluster beside the clients, and writes down what it did.
 //!
-//! Every step is three rows of the history a fault: decided, in force (with the receipt as value), taken away. What
-//! could not be put in force, or could not be shown to be, is a `fail`, and the run proves nothing.
+//! What it does and when is the [`Agenda`]'s to say, which follows a [`Plan`] drawn from the seed, or a script. Here
+//! is its driver for real processes. Every fault is three rows of the history: decided, in force (with the receipt as
+//! value), taken away. What could not be put in force, or could not be shown to be, is a `fail`, and in the latter
+//! case the run proves nothing.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use async_trait::async_trait;
-use clap::ValueEnum;
 use grudge_checkers::history::Kind;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use crate::cluster::{Cluster, Crash};
 use crate::fault::{Active, Fault, FaultError, Receipt};
 use crate::runner::interpreter::NemesisRow;
 use crate::runner::stop::Stop;
 
+pub mod agenda;
+mod breakable;
 mod choice;
 mod plan;
-mod schedule;
+pub mod schedule;
+pub mod script;
 
-pub use choice::Choice;
+pub use agenda::{Action, Agenda, Do, Landmarks, StepId, Wait};
+pub use breakable::Breakable;
+pub use choice::{Choice, Menu};
 pub(crate) use plan::Plan;
-pub(crate) use schedule::Schedule;
+pub use schedule::Schedule;
+pub use script::{Step, Trap, Trigger};
 
 /// The streams of the seed, one a purpose, so that more draws here never change what is drawn there.
 const PLAN_STREAM: u64 = 1;
@@ -36,60 +42,11 @@ const TARGET_STREAM: u64 = 2;
 /// How often the nemesis looks whether a replica has died by itself.
 const WATCH: Duration = Duration::from_millis(250);
 
-/// A kind of fault, as the command line names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FaultKind {
-    /// Some nodes no longer hear some others
-    Partition,
-    /// Processes stand still for a while (SIGSTOP, SIGCONT)
-    Pause,
-    /// Processes are killed and started again (SIGKILL)
-    Kill,
-}
-
-/// What can be broken: a cluster, or its like in a test.
-#[async_trait]
-pub trait Breakable: Send + Sync {
-    /// Puts a fault in force and measures it.
-    ///
-    /// # Errors
-    /// It could not be put in force, or not be measured.
-    async fn start(&self, fault: &Fault, rng: &mut ChaCha8Rng) -> Result<Active, FaultError>;
-
-    /// Takes a fault away and measures that it is gone.
-    ///
-    /// # Errors
-    /// It could not be shown to be gone.
-    async fn stop(&self, active: Active) -> Result<Receipt, FaultError>;
-
-    /// Stops whatever is still in force.
-    ///
-    /// # Errors
-    /// Something could not be shown to be gone.
-    async fn heal_all(&self) -> Result<Vec<Receipt>, FaultError>;
-
-    /// The replicas that died of themselves so far.
-    fn crashes(&self) -> Vec<Crash>;
-}
-
-#[async_trait]
-impl Breakable for Cluster {
-    async fn start(&self, fault: &Fault, rng: &mut ChaCha8Rng) -> Result<Active, FaultError> {
-        Cluster::start(self, fault, rng).await
-    }
-
-    async fn stop(&self, active: Active) -> Result<Receipt, FaultError> {
-        Cluster::stop(self, active).await
-    }
-
-    async fn heal_all(&self) -> Result<Vec<Receipt>, FaultError> {
-        Cluster::heal_all(self).await
-    }
-
-    fn crashes(&self) -> Vec<Crash> {
-        Cluster::crashes(self)
-    }
+/// From which it is drawn whom a fault means.
+pub(crate) fn target_rng(seed: u64) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(TARGET_STREAM);
+    rng
 }
 
 /// What is left to say when the nemesis has finished.
@@ -106,21 +63,30 @@ pub(crate) struct Toll {
 /// The nemesis of one run.
 pub(crate) struct Nemesis {
     pub(crate) cluster: Arc<dyn Breakable>,
-    pub(crate) plan: Plan,
-    pub(crate) schedule: Schedule,
+    pub(crate) agenda: Agenda,
+    /// Where the schedule is kept.
+    pub(crate) schedule: PathBuf,
     pub(crate) seed: u64,
     /// Where its rows are written.
     pub(crate) rows: mpsc::UnboundedSender<NemesisRow>,
+    /// How many operations were acknowledged so far.
+    pub(crate) acknowledged: watch::Receiver<u64>,
+    /// When the run began.
+    pub(crate) start: Instant,
     /// When it stops at the latest.
     pub(crate) end: Instant,
     /// Asks it to stop earlier.
     pub(crate) stop: Stop,
 }
 
-/// A fault in force and its place in the schedule.
-struct InForce {
-    active: Active,
-    place: usize,
+/// What it has on its hands.
+struct Hands {
+    rng: ChaCha8Rng,
+    in_force: BTreeMap<StepId, Active>,
+    armed: Option<StepId>,
+    /// How often a node began to lead.
+    leaders: watch::Receiver<u64>,
+    toll: Toll,
 }
 
 impl Nemesis {
@@ -130,99 +96,130 @@ impl Nemesis {
     /// # Errors
     /// The harness failed: the schedule or the history cannot be written.
     pub(crate) async fn rage(mut self) -> Result<Toll> {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        rng.set_stream(TARGET_STREAM);
-        let mut toll = Toll::default();
-        self.schedule.save()?;
-        while let Some(step) = self.plan.next() {
-            if !self.rest(step.gap).await {
-                break;
-            }
-            let mut in_force = Vec::new();
-            self.start(&step.first, &mut rng, &mut in_force, &mut toll).await?;
-            let mut on = true;
-            if let Some((delay, second)) = &step.second {
-                on = self.rest(*delay).await;
-                if on {
-                    self.start(second, &mut rng, &mut in_force, &mut toll).await?;
-                }
-            }
-            if on && !in_force.is_empty() {
-                self.rest(step.hold).await;
-            }
-            for fault in in_force.into_iter().rev() {
-                self.stop(fault, &mut toll).await?;
-            }
-        }
-        while self.rest(Duration::MAX).await {}
-        if let Err(error) = self.cluster.heal_all().await {
-            toll.unhealed = Some(error.to_string());
-        }
-        Ok(toll)
-    }
-
-    /// Waits that long; answers whether the run goes on.
-    async fn rest(&mut self, time: Duration) -> bool {
-        let now = Instant::now();
-        let until = now.checked_add(time).map_or(self.end, |until| until.min(self.end));
+        let mut hands = Hands {
+            rng: target_rng(self.seed),
+            in_force: BTreeMap::new(),
+            armed: None,
+            leaders: self.cluster.leaders(),
+            toll: Toll::default(),
+        };
+        self.save()?;
         loop {
-            let now = Instant::now();
-            if now >= self.end || self.stop.requested() || !self.cluster.crashes().is_empty() {
-                return false;
+            let ending = Instant::now() >= self.end || self.stop.requested() || !self.cluster.crashes().is_empty();
+            if ending {
+                self.agenda.end();
             }
-            if now >= until {
-                return true;
-            }
-            tokio::select! {
-                () = sleep_until(until.min(now + WATCH)) => {}
-                () = self.stop.wait() => {}
+            let landmarks =
+                Landmarks { leaders: *hands.leaders.borrow_and_update(), acknowledged: *self.acknowledged.borrow() };
+            match self.agenda.next(self.start.elapsed(), &landmarks) {
+                Do::Act(action) => self.act(action, &mut hands).await?,
+                Do::Wait(wait) => self.wait(wait, &mut hands).await,
+                Do::Done if ending => break,
+                Do::Done => self.wait(Wait::default(), &mut hands).await,
             }
         }
+        if let Err(error) = self.cluster.heal_all().await {
+            hands.toll.unhealed = Some(error.to_string());
+        }
+        Ok(hands.toll)
     }
 
-    async fn start(
-        &mut self,
-        fault: &Fault,
-        rng: &mut ChaCha8Rng,
-        in_force: &mut Vec<InForce>,
-        toll: &mut Toll,
-    ) -> Result<()> {
-        let f = format!("start-{}", fault.kind());
-        let decided = self.write(Kind::Invoke, &f, Value::String(fault.to_string()), None).await?;
-        let place = self.schedule.decided(decided, fault);
-        match self.cluster.start(fault, rng).await {
-            Ok(active) => {
-                tracing::info!("{fault}: in force");
-                toll.in_force += 1;
-                self.write(Kind::Ok, &f, value(&active.receipt)?, None).await?;
-                self.schedule.in_force(place, &active.fault)?;
-                in_force.push(InForce { active, place });
-            }
-            Err(error) => {
-                tracing::info!("{fault}: {error}");
-                if !matches!(error, FaultError::Inapplicable(_)) {
-                    toll.unproven.push(error.to_string());
+    async fn act(&mut self, action: Action, hands: &mut Hands) -> Result<()> {
+        match action {
+            Action::Arm { step, trap } => match self.cluster.arm(&trap).await {
+                Ok(()) => hands.armed = Some(step),
+                // The trap that is not set catches nobody, and is given up in its time.
+                Err(error) => tracing::warn!("{error}"),
+            },
+            Action::Start { step, fault, held } => {
+                self.start(step, &fault, hands).await?;
+                if held.is_some() {
+                    self.release(hands).await;
                 }
-                self.schedule.refused(place, &error.to_string())?;
-                self.write(Kind::Fail, &f, Value::Null, Some(error.to_string())).await?;
+            }
+            Action::Stop { step } => self.stop(step, hands).await?,
+            Action::GiveUp { fault, armed, why } => {
+                if armed {
+                    self.release(hands).await;
+                }
+                tracing::info!("{fault}: {why}");
+                let f = format!("start-{}", fault.kind());
+                self.write(Kind::Invoke, &f, Value::String(fault.to_string()), None).await?;
+                self.write(Kind::Fail, &f, Value::Null, Some(why)).await?;
+                self.save()?;
             }
         }
         Ok(())
     }
 
-    async fn stop(&mut self, fault: InForce, toll: &mut Toll) -> Result<()> {
-        let InForce { active, place } = fault;
+    /// Takes the trap away; whoever was caught goes on.
+    async fn release(&self, hands: &mut Hands) {
+        hands.armed = None;
+        if let Err(error) = self.cluster.disarm().await {
+            tracing::warn!("{error}");
+            hands.toll.unproven.push(error.to_string());
+        }
+    }
+
+    /// Waits until there may be something to do.
+    async fn wait(&mut self, wait: Wait, hands: &mut Hands) {
+        let until = wait.until.and_then(|until| self.start.checked_add(until));
+        let until = until.unwrap_or(self.end).min(self.end).min(Instant::now() + WATCH);
+        let target = wait.acknowledged.unwrap_or(u64::MAX);
+        tokio::select! {
+            () = sleep_until(until) => {}
+            () = self.stop.wait() => {}
+            Ok(_) = self.acknowledged.wait_for(|count| *count >= target) => {}
+            Ok(()) = hands.leaders.changed() => {}
+            node = self.cluster.caught(), if hands.armed.is_some() => {
+                if let Some(step) = hands.armed {
+                    self.agenda.reached(step, &node);
+                }
+            }
+        }
+    }
+
+    async fn start(&mut self, step: StepId, fault: &Fault, hands: &mut Hands) -> Result<()> {
+        let f = format!("start-{}", fault.kind());
+        self.write(Kind::Invoke, &f, Value::String(fault.to_string()), None).await?;
+        match self.cluster.start(fault, &mut hands.rng).await {
+            Ok(active) => {
+                tracing::info!("{fault}: in force");
+                hands.toll.in_force += 1;
+                let time = self.write(Kind::Ok, &f, value(&active.receipt)?, None).await?;
+                self.agenda.started(step, time, Ok(&active.fault));
+                hands.in_force.insert(step, active);
+            }
+            Err(error) => {
+                tracing::info!("{fault}: {error}");
+                if !matches!(error, FaultError::Inapplicable(_)) {
+                    hands.toll.unproven.push(error.to_string());
+                }
+                let time = self.write(Kind::Fail, &f, Value::Null, Some(error.to_string())).await?;
+                self.agenda.started(step, time, Err(&error.to_string()));
+            }
+        }
+        self.save()
+    }
+
+    async fn stop(&mut self, step: StepId, hands: &mut Hands) -> Result<()> {
+        let active = hands.in_force.remove(&step).expect("the agenda stops only what it was told is in force");
         let f = format!("stop-{}", active.fault.kind());
         self.write(Kind::Invoke, &f, Value::String(active.fault.to_string()), None).await?;
         let stopped = match self.cluster.stop(active).await {
             Ok(receipt) => self.write(Kind::Ok, &f, value(&receipt)?, None).await?,
             Err(error) => {
                 tracing::warn!("{f}: {error}");
-                toll.unproven.push(error.to_string());
+                hands.toll.unproven.push(error.to_string());
                 self.write(Kind::Fail, &f, Value::Null, Some(error.to_string())).await?
             }
         };
-        self.schedule.stopped(place, stopped)
+        self.agenda.stopped(step, stopped);
+        self.save()
+    }
+
+    fn save(&self) -> Result<()> {
+        self.agenda.schedule().save(&self.schedule)
     }
 
     /// Has a row written; answers its time.

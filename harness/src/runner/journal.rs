@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use grudge_checkers::history::csv::Writer;
-use grudge_checkers::history::{Event, History};
+use grudge_checkers::history::{Event, History, Kind, Process};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::core::{Entry, Record};
@@ -19,6 +20,7 @@ pub(crate) struct Journal {
     history: History,
     start: Instant,
     place: String,
+    acknowledged: watch::Sender<u64>,
 }
 
 impl Journal {
@@ -38,7 +40,13 @@ impl Journal {
     /// The header cannot be written.
     pub(crate) fn new(sink: Box<dyn Write + Send>, place: String) -> Result<Journal> {
         let writer = Writer::new(sink).with_context(|| advice(&place))?;
-        Ok(Journal { writer, history: History::default(), start: Instant::now(), place })
+        let acknowledged = watch::Sender::new(0);
+        Ok(Journal { writer, history: History::default(), start: Instant::now(), place, acknowledged })
+    }
+
+    /// How many operations have succeeded for a client.
+    pub(crate) fn acknowledged(&self) -> watch::Receiver<u64> {
+        self.acknowledged.subscribe()
     }
 
     /// The moment that stands at this time of the run.
@@ -61,6 +69,9 @@ impl Record for Journal {
     fn append(&mut self, entry: Entry) -> Result<&Event> {
         let event = entry.at(self.history.events.len(), self.now());
         self.writer.append(&event).with_context(|| advice(&self.place))?;
+        if event.kind == Kind::Ok && event.process != Process::Nemesis {
+            self.acknowledged.send_modify(|count| *count += 1);
+        }
         self.history.events.push(event);
         Ok(self.history.events.last().expect("an event was just pushed"))
     }

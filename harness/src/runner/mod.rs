@@ -1,5 +1,6 @@
 //! The runner: clients and nemesis against a cluster, then everything healed and liveness demanded, then judged.
 
+use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::nemesis::{Breakable, Choice, Nemesis, Plan, Schedule, Toll};
+use crate::nemesis::{Agenda, Breakable, Nemesis, Toll};
 use crate::store;
 
 pub(crate) mod core;
@@ -45,9 +46,9 @@ pub struct Run {
     pub targets: Vec<Target>,
     /// How many workers.
     pub concurrency: usize,
-    /// The faults that are drawn from.
-    pub faults: Vec<Choice>,
-    /// From which they are drawn.
+    /// What is broken, and when.
+    pub agenda: Agenda,
+    /// From which it is drawn whom a fault means.
     pub seed: u64,
     /// How long the main phase lasts.
     pub time: Duration,
@@ -85,7 +86,7 @@ impl Run {
     /// The harness failed; nothing is said of the system.
     pub async fn execute(mut self, cluster: Arc<dyn Breakable>, mut stop: Stop) -> Result<Ran> {
         let judge = self.workload.judge;
-        let wanted = !self.faults.is_empty();
+        let wanted = !self.agenda.is_empty();
         let recovery = self.recovery;
         let (history, ending) = self.drive(&cluster, &mut stop).await?;
         // Checkers compute; the clients' and the cluster's tasks must go on meanwhile.
@@ -103,10 +104,12 @@ impl Run {
         let journal = Journal::create(&self.history)?;
         let nemesis = Nemesis {
             cluster: Arc::clone(cluster),
-            plan: Plan::new(self.seed, &self.faults),
-            schedule: Schedule::new(Some(self.schedule.clone())),
+            agenda: mem::take(&mut self.agenda),
+            schedule: self.schedule.clone(),
             seed: self.seed,
             rows,
+            acknowledged: journal.acknowledged(),
+            start: journal.moment(Duration::ZERO),
             end: Instant::now() + self.time,
             stop: stop.clone(),
         };

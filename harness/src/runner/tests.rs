@@ -10,7 +10,8 @@ use tempfile::TempDir;
 
 use super::memory::{Manner, Memory};
 use super::{Ran, Run, stop};
-use crate::nemesis::{Choice, FaultKind};
+use crate::fault::FaultKind;
+use crate::nemesis::{Agenda, Choice, Plan};
 use crate::report::{Judged, overall};
 
 fn run(memory: &Memory, folder: &TempDir, faults: &[FaultKind], time: Duration) -> Run {
@@ -20,11 +21,12 @@ fn run(memory: &Memory, folder: &TempDir, faults: &[FaultKind], time: Duration) 
         timeout: Duration::from_millis(100),
         ttl: Duration::from_secs(1),
     };
+    let menu: Vec<Choice> = faults.iter().copied().map(Choice::Any).collect();
     Run {
         workload: memory.workload(time),
         targets: vec![target("n1"), target("n2")],
         concurrency: 4,
-        faults: faults.iter().copied().map(Choice::Any).collect(),
+        agenda: Agenda::planned(Plan::new(1, &menu, None)),
         seed: 1,
         time,
         recovery: Duration::from_millis(700),

@@ -1,0 +1,91 @@
+//! The kinds of faults, and where each exists.
+
+use std::fmt;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// Where a cluster lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arena {
+    /// Real processes on a machine.
+    Processes,
+    /// Simulated time.
+    Simulation,
+}
+
+/// A kind of fault, as the command line names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// Some nodes no longer hear some others
+    Partition,
+    /// Processes stand still for a while (SIGSTOP, SIGCONT)
+    Pause,
+    /// Processes are killed and started again (SIGKILL)
+    Kill,
+    /// Machines lose power, and with it what was not fsynced (in simulation only)
+    Power,
+    /// Clocks jump or drift (in simulation only)
+    Clock,
+    /// Disks are slow or full, or cannot be read (in simulation only)
+    Disk,
+    /// Packets are lost, late or come twice (in simulation only)
+    Packets,
+}
+
+impl FaultKind {
+    /// Whether it can be done there.
+    #[must_use]
+    pub fn exists(self, arena: Arena) -> bool {
+        match self {
+            FaultKind::Partition | FaultKind::Pause | FaultKind::Kill => true,
+            FaultKind::Power | FaultKind::Clock | FaultKind::Disk | FaultKind::Packets => arena == Arena::Simulation,
+        }
+    }
+
+    /// Whether it makes sense at the very node that came to a point of its protocol.
+    #[must_use]
+    pub fn hits_points(self) -> bool {
+        matches!(self, FaultKind::Partition | FaultKind::Pause | FaultKind::Kill | FaultKind::Power)
+    }
+
+    /// All that can be done there.
+    pub fn all(arena: Arena) -> impl Iterator<Item = FaultKind> {
+        FaultKind::value_variants().iter().copied().filter(move |kind| kind.exists(arena))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            FaultKind::Partition => "partition",
+            FaultKind::Pause => "pause",
+            FaultKind::Kill => "kill",
+            FaultKind::Power => "power",
+            FaultKind::Clock => "clock",
+            FaultKind::Disk => "disk",
+            FaultKind::Packets => "packets",
+        }
+    }
+}
+
+impl fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::kebab;
+
+    #[test]
+    fn a_kind_is_called_the_same_everywhere() {
+        for kind in FaultKind::value_variants() {
+            assert_eq!(kind.name(), kebab(kind));
+            assert_eq!(serde_json::to_value(kind).expect("a word"), kind.name());
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The proof that a fault was in force, and what is said when there is none.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use super::Fault;
+
+/// A fault that is in force.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Active {
+    /// Names it for [`crate::cluster::Cluster::stop`]; unique in the life of a cluster.
+    pub id: u64,
+    /// What exactly was done: the same kind of fault with `Shape::Cuts` or `Targets::Nodes`. Started again, it does
+    /// the same to the same nodes.
+    pub fault: Fault,
+    /// The proof.
+    pub receipt: Receipt,
+}
+
+/// What was measured from the inside after a fault was put in force or taken away.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Receipt {
+    /// The nodes it is about, by name.
+    pub nodes: Vec<String>,
+    /// The measurement.
+    pub evidence: Evidence,
+    /// From the decision until it was measured to be in force.
+    #[serde(rename = "took_ms", serialize_with = "milliseconds")]
+    pub took: Duration,
+}
+
+/// What was seen.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Evidence {
+    /// A datagram was sent over every directed pair of nodes: which did not arrive, and how many did. Exactly the
+    /// links that should be cut were silent. Nothing silent: healed.
+    Links {
+        /// `n1→n2`: what n1 sent did not arrive at n2.
+        silent: Vec<String>,
+        /// Links over which the datagram arrived.
+        passing: usize,
+    },
+    /// Every thread of these processes was seen in state T.
+    Stopped(Vec<Process>),
+    /// No thread of these processes was in state T.
+    Running(Vec<Process>),
+    /// These processes were reaped with SIGKILL as the cause of death.
+    Killed(Vec<Process>),
+    /// These processes are new and their client port accepts connections.
+    Restarted(Vec<Process>),
+}
+
+/// One replica's process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Process {
+    /// The node's name.
+    pub node: String,
+    /// Its number inside the sandbox.
+    pub pid: i32,
+    /// How many threads were looked at; none of a process that is gone.
+    pub threads: usize,
+}
+
+/// Why there is no (or no proven) fault.
+#[derive(Debug, Error)]
+pub enum FaultError {
+    /// It means nobody at the moment: no leader is known, no node is left to pause. Nothing was done.
+    #[error("{0}")]
+    Inapplicable(String),
+    /// It was done, and what was measured afterwards does not show it. It was undone as far as possible; nobody
+    /// knows what the cluster suffered, so the run proves nothing.
+    #[error("{fault} has no receipt: {seen}")]
+    NoReceipt {
+        /// What was wanted.
+        fault: String,
+        /// What was measured instead.
+        seen: String,
+    },
+    /// The harness could not do it.
+    #[error("{fault} could not be done: {cause}")]
+    Failed {
+        /// What was wanted.
+        fault: String,
+        /// Why not.
+        cause: String,
+    },
+}
+
+fn milliseconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((time.as_secs_f64() * 1e6).round() / 1e3)
+}
