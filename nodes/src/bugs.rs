@@ -6,10 +6,33 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bug {
-    /// A leader answers linearizable reads without asking a quorum whether it still leads.
+    /// A leader answers linearizable reads without asking a quorum whether it still leads. The second line of defence
+    /// is off too: that a leader which hears no quorum gives up.
     RaftStaleRead,
-    /// Entries are acknowledged, counted and answered before they are durable (etcd issue 14143).
+    /// Entries are acknowledged, counted and answered before they are durable (etcd issue 14143). A power loss of a
+    /// majority takes them back.
     RaftNoFsync,
+    /// The vote is missing in the hard state (Raft paper, Fig. 2: votedFor is to be persistent). A member that voted
+    /// and was restarted votes again in the same term, and the term has two leaders.
+    RaftVoteLost,
+    /// A leader commits entries of former terms by counting replicas (Raft paper, §5.4.2 and Fig. 8). A later leader
+    /// without them overwrites what was answered. The second line of defence is off too: the empty entry with which a
+    /// term begins, and which former entries are committed with.
+    RaftCommitOldTerm,
+    /// A read that is asked while a round of leadership proofs is under way takes that round's number, so that an
+    /// acknowledgement of something said before the read was asked counts for it (etcd issue 20418). One that comes
+    /// late to a leader which was paused or cut off proves it leader when it no longer is. The second line of defence
+    /// is off too: that a leader which hears no quorum gives up.
+    RaftReadidReuse,
+    /// The index of what is applied is saved before the entry is in the state (etcd issue 13766): a snapshot claims
+    /// one entry more than it holds. Who starts from it, or is sent it, lacks that entry for ever.
+    KvIndexEarly,
+    /// A leader that was paused until leases were over by its clock ends them when it is back, through the new leader
+    /// that has kept them alive meanwhile (etcd issues 12528, 15247).
+    LeaseOldLeader,
+    /// A new leader does not start leases anew but counts on from their grants (etcd's lessor promoted without
+    /// extension). Keep-alives are known to the leader alone, so it ends what its predecessor has kept alive.
+    LeaseNoExtend,
     /// A peer whose log is ahead of its leader's is sent an empty DIFF instead of a TRUNC (ZOOKEEPER-1154). It keeps
     /// what no quorum ever had, and delivers it.
     ZabSkipTrunc,
@@ -51,7 +74,14 @@ impl Bug {
     #[must_use]
     pub fn protocol(self) -> &'static str {
         match self {
-            Bug::RaftStaleRead | Bug::RaftNoFsync => "raft",
+            Bug::RaftStaleRead
+            | Bug::RaftNoFsync
+            | Bug::RaftVoteLost
+            | Bug::RaftCommitOldTerm
+            | Bug::RaftReadidReuse
+            | Bug::KvIndexEarly
+            | Bug::LeaseOldLeader
+            | Bug::LeaseNoExtend => "raft",
             Bug::ZabSkipTrunc
             | Bug::ZabEphemeralReplay
             | Bug::ZabAckBeforeFsync

@@ -13,8 +13,18 @@ use crate::command::Protocol;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Point {
+    /// A Raft member's vote for another is durable; the candidate does not know yet.
+    RaftVoted,
     /// A Raft member has won an election and has not told anybody yet.
     RaftElected,
+    /// A Raft leader has committed and applied what it took over, and whoever waited for it was answered.
+    RaftEstablished,
+    /// A Raft member has replaced its log by a snapshot of its own state, durably.
+    RaftSnapshotTaken,
+    /// A Raft follower has replaced its log by its leader's snapshot, durably; the leader does not know yet.
+    RaftSnapshotInstalled,
+    /// The leader of a key-value store finds that a lease is over, and has not proposed its end yet.
+    LeaseOver,
     /// A ZAB peer's accepted epoch is durable: a follower has not sent its promise (ACKEPOCH) yet, a leader no
     /// invitation (LEADERINFO).
     ZabEpochAccepted,
@@ -41,7 +51,12 @@ impl Point {
     #[must_use]
     pub fn protocol(self) -> Protocol {
         match self {
-            Point::RaftElected => Protocol::Raft,
+            Point::RaftVoted
+            | Point::RaftElected
+            | Point::RaftEstablished
+            | Point::RaftSnapshotTaken
+            | Point::RaftSnapshotInstalled
+            | Point::LeaseOver => Protocol::Raft,
             Point::ZabEpochAccepted
             | Point::ZabPromised
             | Point::ZabTruncated

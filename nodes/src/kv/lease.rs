@@ -113,6 +113,12 @@ impl Countdown {
         Some(id)
     }
 
+    /// Forgets all whose time is not over.
+    pub(crate) fn forget_running(&mut self, now: Time) {
+        self.ends.retain(|_, end| *end <= now);
+        self.order.retain(|(end, _)| *end <= now);
+    }
+
     /// When the next one ends.
     pub(crate) fn next(&self) -> Option<Time> {
         self.order.first().map(|(end, _)| *end)

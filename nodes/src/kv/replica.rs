@@ -1,16 +1,17 @@
 //! The replica: the consensus and the state machine, joined.
 
+mod leases;
+
 use std::collections::BTreeMap;
 
 use super::api::Consistency;
-use super::api::{
-    Answer, Error, Header, MAX_LEASE_TTL, MAX_REQUEST_BYTES, RangeRequest, Reply, Request, Response, Status,
-};
+use super::api::{Answer, Error, Header, MAX_REQUEST_BYTES, RangeRequest, Reply, Request, Response, Status};
 use super::command::{Command, Operation, RequestId};
 use super::lease::Countdown;
 use super::message::{LeaseAnswer, LeaseQuestion, Message};
 use super::pending::{Asker, Passed, Proposal, Question, Read, Reads};
 use super::{Config, Due, State, txn};
+use crate::bugs::Bug;
 use crate::raft::{self, Body, Effect, Entry, Position, Raft, Record, Role, Snapshot};
 use crate::replica::{self, ClientId, Event, Input, NodeId, Time};
 
@@ -59,6 +60,10 @@ impl Replica {
     fn next_request(&mut self) -> RequestId {
         self.requests += 1;
         RequestId { node: self.config.id, life: self.raft.life(), seq: self.requests }
+    }
+
+    fn has_bug(&self, bug: Bug) -> bool {
+        self.config.bugs.contains(&bug)
     }
 
     fn is_leader(&self) -> bool {
@@ -131,22 +136,6 @@ impl Replica {
         }
     }
 
-    /// Everything that must be the same on all replicas is decided before the proposal: the number and the time.
-    fn grant(&self, id: i64, ttl: i64) -> Result<Operation, Error> {
-        if ttl > MAX_LEASE_TTL {
-            return Err(Error::LeaseTtlTooLarge);
-        }
-        let shortest = i64::try_from(self.config.timeouts.lease_min.as_secs()).unwrap_or(MAX_LEASE_TTL);
-        let id = if id == 0 { self.choose_lease_id() } else { id };
-        Ok(Operation::LeaseGrant { id, ttl: ttl.max(shortest) })
-    }
-
-    /// A number that no other grant chooses: the node, its life, and its next request are in it.
-    fn choose_lease_id(&self) -> i64 {
-        let id = (self.config.id.0 & 0x7f) << 56 | (self.raft.life() & 0xffff) << 40 | (self.requests + 1);
-        i64::try_from(id).expect("the highest bit is clear")
-    }
-
     fn propose(&mut self, now: Time, client: ClientId, operation: Operation) -> Result<(), Error> {
         let id = self.next_request();
         let data = Command { id, operation }.encode();
@@ -163,24 +152,6 @@ impl Replica {
     fn ask(&mut self, now: Time, asker: Asker, question: Question) -> Result<(), Error> {
         let id = self.raft.read().map_err(|_| Error::NoLeader)?;
         self.reads.add(id, asker, question, now + self.config.timeouts.request);
-        Ok(())
-    }
-
-    /// Asks about a lease's time, here or at the leader.
-    fn ask_leader(
-        &mut self,
-        now: Time,
-        client: ClientId,
-        question: LeaseQuestion,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Error> {
-        if self.is_leader() {
-            return self.ask(now, Asker::Client(client), Question::Lease(question));
-        }
-        let to = self.raft.leader().ok_or(Error::NoLeader)?;
-        let id = self.next_request();
-        self.passed.insert(id.seq, Passed { client, deadline: now + self.config.timeouts.request });
-        out.push(Output::Send { to, message: Message::Ask { id, question } });
         Ok(())
     }
 
@@ -223,7 +194,7 @@ impl Replica {
                 Effect::Apply(entry) => self.apply(now, &entry, out),
                 Effect::Restore(snapshot) => self.restore(&snapshot, out),
                 Effect::ReadReady { id, index } => self.reads.ready(id, index),
-                Effect::LeaderChanged => self.on_leader_change(out),
+                Effect::LeaderChanged => self.on_leader_change(now, out),
             }
         }
         while let Some(read) = self.reads.take_ready(self.applied.index) {
@@ -236,10 +207,12 @@ impl Replica {
             self.give_up_proposals_before(entry.at.term, Error::LeaderChanged, out);
         }
         self.applied = entry.at;
-        out.push(Output::Event(Event::Applied { position: entry.at.index, digest: raft::digest(entry) }));
-        if self.is_leader() && self.countdown.is_none() && entry.at.term == self.raft.term() {
-            self.countdown = Some(Countdown::start(now, self.state.leases()));
+        // Kv-index-early (etcd issue 13766): a snapshot is taken between the index and what belongs to it.
+        if self.has_bug(Bug::KvIndexEarly) {
+            self.compact();
         }
+        out.push(Output::Event(Event::Applied { position: entry.at.index, digest: raft::digest(entry) }));
+        self.begin_countdown(now, entry.at.term);
         if entry.data.is_empty() {
             return;
         }
@@ -255,19 +228,10 @@ impl Replica {
         }
     }
 
-    fn count_down(&mut self, now: Time, result: &Result<Response, Error>, operation: &Operation) {
-        let Some(countdown) = &mut self.countdown else { return };
-        match (result, operation) {
-            (Ok(Response::LeaseGrant { id, ttl }), _) => countdown.set(now, *id, *ttl),
-            (Ok(Response::LeaseRevoke), Operation::LeaseRevoke { id }) => countdown.remove(*id),
-            _ => {}
-        }
-    }
-
     fn restore(&mut self, snapshot: &Snapshot, out: &mut Vec<Output>) {
         let (last, state) = self.received.take().expect("a snapshot is decoded before the consensus sees it");
         assert_eq!(last, snapshot.last, "the consensus restores what it was just handed");
-        (self.applied, self.state) = (last, state);
+        (self.applied, self.state, self.countdown) = (last, state, None);
         // Whether they are in the snapshot or never will be in the log is not to be seen any more.
         self.give_up_proposals_before(last.term + 1, Error::Timeout, out);
         out.push(Output::Event(Event::Restored { position: last.index }));
@@ -287,10 +251,8 @@ impl Replica {
         }
     }
 
-    fn on_leader_change(&mut self, out: &mut Vec<Output>) {
-        if !self.is_leader() {
-            self.countdown = None;
-        }
+    fn on_leader_change(&mut self, now: Time, out: &mut Vec<Output>) {
+        self.end_countdown(now);
         for read in self.reads.take_unready() {
             self.refuse(&read, Error::LeaderChanged, out);
         }
@@ -329,29 +291,6 @@ impl Replica {
         }
     }
 
-    /// None if this is not the leader any more.
-    fn answer_lease(&mut self, now: Time, question: LeaseQuestion) -> Option<LeaseAnswer> {
-        let countdown = self.countdown.as_mut()?;
-        match question {
-            LeaseQuestion::KeepAlive { id } => {
-                let lease = self.state.leases().get(id).filter(|_| countdown.left(now, id).is_some());
-                let ttl = lease.map_or(0, |lease| lease.ttl);
-                if ttl > 0 {
-                    countdown.set(now, id, ttl);
-                }
-                Some(LeaseAnswer::KeptAlive { id, ttl })
-            }
-            LeaseQuestion::TimeToLive { id, keys } => {
-                let Some((lease, left)) = self.state.leases().get(id).zip(countdown.left(now, id)) else {
-                    return Some(LeaseAnswer::TimeToLive { id, ttl: -1, granted_ttl: 0, keys: Vec::new() });
-                };
-                let keys = if keys { lease.keys.iter().cloned().collect() } else { Vec::new() };
-                let ttl = i64::try_from(left.as_secs()).unwrap_or(MAX_LEASE_TTL);
-                Some(LeaseAnswer::TimeToLive { id, ttl, granted_ttl: lease.ttl, keys })
-            }
-        }
-    }
-
     fn tick(&mut self, now: Time, out: &mut Vec<Output>) {
         self.raft.tick(now);
         while let Some((&seq, proposal)) = self.proposals.first_key_value()
@@ -371,18 +310,7 @@ impl Replica {
             self.passed.remove(&seq);
             self.reply(client, Err(Error::Timeout), out);
         }
-        self.end_leases(now);
-    }
-
-    /// Proposes the end of each lease whose time is over.
-    fn end_leases(&mut self, now: Time) {
-        if !self.is_leader() {
-            return;
-        }
-        while let Some(id) = self.countdown.as_mut().and_then(|countdown| countdown.take_over_due(now)) {
-            let command = Command { id: self.next_request(), operation: Operation::LeaseRevoke { id } };
-            self.raft.propose(command.encode()).expect("a leader knows one");
-        }
+        self.end_leases(now, out);
     }
 
     /// Replaces the log by the state when enough of it is there.
@@ -464,7 +392,7 @@ impl replica::Replica for Replica {
             self.proposals.first_key_value().map(|(_, proposal)| proposal.deadline),
             self.reads.deadline(),
             self.passed.first_key_value().map(|(_, passed)| passed.deadline),
-            self.countdown.as_ref().and_then(Countdown::next),
+            self.countdown.as_ref().filter(|_| self.is_leader()).and_then(Countdown::next),
         ];
         deadlines.into_iter().flatten().fold(self.raft.wake(), Time::min)
     }

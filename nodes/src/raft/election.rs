@@ -9,6 +9,7 @@ use super::message::{Body, Effect, Message, Position};
 use super::role::State;
 use super::{Raft, Term};
 use crate::bugs::Bug;
+use crate::point::Point;
 use crate::replica::NodeId;
 
 impl Raft {
@@ -38,8 +39,10 @@ impl Raft {
         }
     }
 
+    /// Grants what [`Raft::on_vote`] would, if nobody leads.
     pub(super) fn on_pre_vote(&mut self, from: NodeId, term: Term, last: Position) {
-        let granted = term > self.term && last.at_least(self.log.last()) && !self.hears_leader();
+        let free = term > self.term || (term == self.term && self.vote.is_none());
+        let granted = free && last.at_least(self.log.last()) && !self.hears_leader();
         let message = Message { term: if granted { term } else { self.term }, body: Body::PreVoteReply { granted } };
         self.outbox.hold(Effect::Send { to: from, message });
     }
@@ -77,6 +80,7 @@ impl Raft {
             if self.vote.is_none() {
                 self.vote = Some(from);
                 self.record_hard_state();
+                self.reached(Point::RaftVoted);
             }
             self.reset_deadline();
         }
@@ -121,8 +125,8 @@ impl Raft {
     /// Gives leadership up if no majority was heard for the longest election timeout: somebody else may lead by
     /// now, and clients had better ask there.
     pub(super) fn check_quorum(&mut self) {
-        // Raft-stale-read: it takes its leadership for granted, here as in `read_index`.
-        if self.has_bug(Bug::RaftStaleRead) {
+        // Raft-stale-read, raft-readid-reuse: it takes its leadership for granted, here as in `read_index`.
+        if self.has_bug(Bug::RaftStaleRead) || self.has_bug(Bug::RaftReadidReuse) {
             return;
         }
         let State::Leader(leading) = &self.state else { return };

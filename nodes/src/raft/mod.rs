@@ -41,6 +41,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::bugs::Bug;
+use crate::point::Point;
 use crate::replica::{Event, NodeId, Time};
 
 mod config;
@@ -335,6 +336,7 @@ impl Raft {
         let last = Position { index: applied, term };
         self.log.compact(Snapshot { last, chain, data: state() }, self.keep_entries);
         self.outbox.rewrite();
+        self.reached(Point::RaftSnapshotTaken);
         true
     }
 
@@ -367,7 +369,7 @@ impl Raft {
     }
 
     fn all_records(&self) -> Vec<Record> {
-        let state = [Record::Life(self.life), Record::HardState { term: self.term, vote: self.vote }];
+        let state = [Record::Life(self.life), self.hard_state()];
         state.into_iter().chain(self.log.records()).collect()
     }
 
@@ -385,8 +387,20 @@ impl Raft {
         self.outbox.hold(Effect::Send { to, message: Message { term: self.term, body } });
     }
 
+    /// Reports a point, once everything recorded so far is durable and what may overtake that has left.
+    fn reached(&mut self, point: Point) {
+        self.outbox.hold(Effect::Event(Event::Reached(point)));
+    }
+
     fn record_hard_state(&mut self) {
-        self.outbox.record(Record::HardState { term: self.term, vote: self.vote });
+        let state = self.hard_state();
+        self.outbox.record(state);
+    }
+
+    fn hard_state(&self) -> Record {
+        // Raft-vote-lost: a later life knows the term, but not that it has voted in it.
+        let vote = self.vote.filter(|_| !self.has_bug(Bug::RaftVoteLost));
+        Record::HardState { term: self.term, vote }
     }
 
     /// Takes note of the leader, and tells the world if it is another one than before.

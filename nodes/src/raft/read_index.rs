@@ -52,8 +52,14 @@ impl Raft {
     /// Opens a round for the reads that wait, unless one is under way. It needs an entry of the own term to be
     /// committed: before, the leader does not know all that is.
     pub(super) fn start_read_round(&mut self) {
+        let reuse = self.has_bug(Bug::RaftReadidReuse);
         let State::Leader(leading) = &mut self.state else { return };
         let reads = &mut leading.reads;
+        // Raft-readid-reuse (etcd issue 20418): reads asked later join the round under way.
+        if let Some((index, ids)) = reads.under_way.as_mut().filter(|_| reuse) {
+            *index = self.commit;
+            ids.append(&mut reads.waiting);
+        }
         if reads.waiting.is_empty() || reads.under_way.is_some() || self.commit < leading.first {
             return;
         }

@@ -7,7 +7,8 @@ use super::read_index::Reads;
 use super::role::{Leading, State};
 use super::{Index, Log, Raft};
 use crate::bugs::Bug;
-use crate::replica::{NodeId, Time};
+use crate::point::Point;
+use crate::replica::{Event, NodeId, Time};
 
 /// The most bytes of entries in one message.
 const BATCH_BYTES: usize = 1 << 20;
@@ -93,6 +94,8 @@ impl Raft {
     pub(super) fn lead(&mut self) {
         let last = self.log.last().index;
         let now = self.now;
+        // Raft-commit-old-term: the term begins without an entry of its own, and what it took over counts as such.
+        let first = last + u64::from(!self.has_bug(Bug::RaftCommitOldTerm));
         let progress = |_| Progress {
             matched: 0,
             next: last + 1,
@@ -103,14 +106,17 @@ impl Raft {
             due: true,
         };
         self.state = State::Leader(Leading {
-            first: last + 1,
+            first,
             followers: self.others.iter().map(|&peer| (peer, progress(peer))).collect(),
             proposals: Vec::new(),
             heartbeat_at: now + self.timeouts.heartbeat,
             reads: Reads::default(),
         });
+        self.outbox.overtake(Effect::Event(Event::Reached(Point::RaftElected)));
         self.set_leader(Some(self.id));
-        self.append(Bytes::new());
+        if first > last {
+            self.append(Bytes::new());
+        }
     }
 
     fn append(&mut self, data: Bytes) {
@@ -228,6 +234,7 @@ impl Raft {
             (self.commit, self.delivered) = (snapshot.last.index, snapshot.last.index);
             self.outbox.rewrite();
             self.outbox.overtake(Effect::Restore(snapshot));
+            self.reached(Point::RaftSnapshotInstalled);
         }
         let outcome = Outcome::Accepted { matched: self.commit };
         self.send(from, Body::AppendReply { outcome, round });
@@ -252,11 +259,17 @@ impl Raft {
     /// Commits what a majority has, if it is of the own term; what is before it is committed with it (§5.4.2).
     pub(super) fn advance_commit(&mut self) {
         let State::Leader(leading) = &self.state else { return };
+        let (first, before) = (leading.first, self.commit);
         // Raft-no-fsync: the leader counts itself before its write is durable.
         let own = if self.has_bug(Bug::RaftNoFsync) { self.log.last().index } else { self.disk.durable() };
         let reached = self.reached_by_quorum(own, leading.followers.values().map(|progress| progress.matched));
-        if reached > self.commit && self.log.term_at(reached) == Some(self.term) {
+        // Raft-commit-old-term: entries of any term are committed by counting.
+        let own_term = self.log.term_at(reached) == Some(self.term) || self.has_bug(Bug::RaftCommitOldTerm);
+        if reached > before && own_term {
             self.commit = reached;
+            if before < first && first <= reached {
+                self.reached(Point::RaftEstablished);
+            }
         }
     }
 }

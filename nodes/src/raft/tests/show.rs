@@ -9,7 +9,8 @@ pub(super) fn effect(effect: &Effect) -> Option<String> {
     Some(match effect {
         Effect::Event(Event::Leading { epoch }) => format!("leads term {epoch}"),
         Effect::Event(Event::Following { epoch, leader }) => format!("follows {leader} in term {epoch}"),
-        Effect::Event(_) => "knows no leader".to_owned(),
+        Effect::Event(Event::Looking) => "knows no leader".to_owned(),
+        Effect::Event(event) => format!("reports {event:?}"),
         Effect::Apply(entry) => format!("applies {}", self::entry(entry)),
         Effect::Restore(snapshot) => format!("restores {}", position(snapshot.last)),
         Effect::ReadReady { id, index } => format!("may serve read {} once {index} is applied", id.seq),
