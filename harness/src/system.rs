@@ -202,11 +202,10 @@ mod tests {
     #[test]
     fn a_foreign_bug_is_answered_with_the_systems_own() {
         let error = System::named("raft").and_then(|raft| raft.accept(&[Bug::ZabSkipTrunc])).expect_err("zab's");
-        assert_eq!(
-            error.to_string(),
-            "system `raft` cannot be started with bug `zab-skip-trunc`; the bugs it knows are: raft-stale-read, \
-             raft-no-fsync"
-        );
+        let said = error.to_string();
+        let wanted =
+            "system `raft` cannot be started with bug `zab-skip-trunc`; the bugs it knows are: raft-stale-read, ";
+        assert!(said.starts_with(wanted) && said.ends_with(", lease-no-extend"), "{said}");
     }
 
     #[test]
