@@ -5,4 +5,5 @@ mod ensemble;
 mod golden;
 mod hostile;
 mod links;
+mod planted;
 mod teller;

@@ -76,6 +76,15 @@ impl Teller {
         self.zab.delivered()
     }
 
+    /// It is that leader, or in step with it.
+    pub(super) fn follows(&self, whom: NodeId) -> bool {
+        match self.zab.status() {
+            Status::Looking => false,
+            Status::Following { leader, .. } => leader == whom,
+            Status::Leading { .. } => self.config.zab.id == whom,
+        }
+    }
+
     fn request(&mut self, now: Time, client: ClientId, request: Request, effects: &mut Vec<Effect>) -> bool {
         let leading = matches!(self.zab.status(), Status::Leading { .. });
         let origin = Origin { node: self.config.zab.id, life: self.config.life, client };
