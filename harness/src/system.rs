@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(
             line.join(" "),
             "/bin/grudge node zab --id 2 --data run/n2/data --listen 10.42.0.2:2888 --client 10.42.0.2:2181 --seed 7 \
-             --peer 1=10.42.0.1:2888 --peer 2=10.42.0.2:2888 --bug zab-skip-trunc"
+             --snapshot-after 500 --peer 1=10.42.0.1:2888 --peer 2=10.42.0.2:2888 --bug zab-skip-trunc"
         );
     }
 }

@@ -232,7 +232,10 @@ impl NodeArgs {
         }
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock shows a time before 1970")?;
         let wall_ms = i64::try_from(wall.as_millis()).context("the clock shows a time beyond all calendars")?;
-        let config = znode::Config::new(zab, wall_ms, self.own_seed());
+        let mut config = znode::Config::new(zab, wall_ms, self.own_seed());
+        if let Some(transactions) = self.snapshot_after {
+            config = config.snapshot_after(transactions);
+        }
         let tick = self.tick().unwrap_or(config.tick);
         Ok(znode::Config { tick, ..config })
     }

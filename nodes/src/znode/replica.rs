@@ -30,6 +30,15 @@ impl Config {
     pub fn new(zab: zab::Config, wall_ms: i64, seed: u64) -> Config {
         Config { zab, tick: Duration::from_millis(500), wall_ms, seed, snap_count: 100_000 }
     }
+
+    /// A snapshot after so many transactions at the latest. A tenth of them stay in memory behind it, so a peer that
+    /// was away for longer gets a SNAP.
+    #[must_use]
+    pub fn snapshot_after(mut self, transactions: u64) -> Config {
+        self.snap_count = u32::try_from(transactions).unwrap_or(u32::MAX);
+        self.zab.retain = usize::try_from(transactions / 10).unwrap_or(usize::MAX);
+        self
+    }
 }
 
 /// A server of a ZooKeeper cluster.
