@@ -11,6 +11,7 @@ pub mod net;
 pub mod report;
 pub mod runner;
 pub mod sandbox;
+pub mod sim;
 pub mod spec;
 pub mod store;
 pub mod system;

@@ -94,7 +94,7 @@ fn pids(evidence: &Evidence) -> Vec<Pid> {
         Evidence::Stopped(list) | Evidence::Running(list) | Evidence::Killed(list) | Evidence::Restarted(list) => {
             list.iter().map(|process| Pid::from_raw(process.pid)).collect()
         }
-        Evidence::Links { .. } => Vec::new(),
+        Evidence::Links { .. } | Evidence::Simulated(_) => Vec::new(),
     }
 }
 

@@ -106,13 +106,13 @@ pub fn run(args: &NodeArgs) -> anyhow::Result<()> {
         match args.protocol {
             Protocol::Raft => {
                 let members = args.etcd_members();
-                replica::<kv::Replica, _, _>(args, id, args.kv_config(id), |handle, listener| async {
+                replica::<kv::Replica, _, _>(args, id, args.kv_config(), |handle, listener| async {
                     etcd::serve(handle, members, listener).await.context("the etcd front end failed")
                 })
                 .await
             }
             Protocol::Zab => {
-                replica::<znode::Replica, _, _>(args, id, args.znode_config(id)?, |handle, listener| async {
+                replica::<znode::Replica, _, _>(args, id, args.znode_config(wall_ms()?), |handle, listener| async {
                     let served = zookeeper::serve(listener, handle, zookeeper::Options::default()).await;
                     served.context("the ZooKeeper front end failed")
                 })
@@ -203,7 +203,10 @@ impl NodeArgs {
         self.tick.map(Duration::from_millis)
     }
 
-    fn kv_config(&self, id: NodeId) -> kv::Config {
+    /// What a replica of the key-value store is started with by these arguments.
+    #[must_use]
+    pub fn kv_config(&self) -> kv::Config {
+        let id = NodeId(self.id);
         let peers = self.addresses().into_keys().collect();
         let compaction = self.snapshot_after.map(kv::Compaction::every).unwrap_or_default();
         let mut config =
@@ -224,21 +227,28 @@ impl NodeArgs {
         etcd::Members { cluster: self.cluster.clone(), members }
     }
 
-    fn znode_config(&self, id: NodeId) -> anyhow::Result<znode::Config> {
+    /// What a server of znodes is started with by these arguments, on a machine whose clock shows so many
+    /// milliseconds since 1970.
+    #[must_use]
+    pub fn znode_config(&self, wall_ms: i64) -> znode::Config {
+        let id = NodeId(self.id);
         let peers = self.addresses().into_keys().collect();
         let mut zab = zab::Config { bugs: self.bugs.clone(), ..zab::Config::new(id, peers) };
         if let Some(tick) = self.tick() {
             zab.tick = tick / 5;
         }
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock shows a time before 1970")?;
-        let wall_ms = i64::try_from(wall.as_millis()).context("the clock shows a time beyond all calendars")?;
         let mut config = znode::Config::new(zab, wall_ms, self.own_seed());
         if let Some(transactions) = self.snapshot_after {
             config = config.snapshot_after(transactions);
         }
         let tick = self.tick().unwrap_or(config.tick);
-        Ok(znode::Config { tick, ..config })
+        znode::Config { tick, ..config }
     }
+}
+
+fn wall_ms() -> anyhow::Result<i64> {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock shows a time before 1970")?;
+    i64::try_from(wall.as_millis()).context("the clock shows a time beyond all calendars")
 }
 
 impl Protocol {

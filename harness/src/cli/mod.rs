@@ -17,6 +17,7 @@ mod list;
 mod node;
 mod report;
 mod session;
+mod sim;
 mod spec_args;
 mod test;
 mod up;
@@ -39,6 +40,8 @@ struct Cli {
 enum Command {
     /// Bring a cluster up, break it while clients use it, and judge what they saw
     Test(Box<test::TestArgs>),
+    /// The same in simulated time: many times faster, and exactly repeatable
+    Sim(Box<sim::SimArgs>),
     /// Judge histories, our own or anybody's
     Check(check::CheckArgs),
     /// Bring a cluster up to play with, until Ctrl-C
@@ -80,6 +83,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Test(args) => test::run(&args),
+        Command::Sim(args) => sim::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Up(args) => up::run(&args),
         Command::Report(args) => report::run(&args),
@@ -106,6 +110,10 @@ fn report_panics() {
         let payload = info.payload();
         let message = payload.downcast_ref::<&str>().copied();
         let message = message.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+        if crate::sim::panic_is_contained() {
+            tracing::debug!("a simulated replica panicked: {message} (at {place})");
+            return;
+        }
         if panic_is_contained() {
             tracing::debug!("a client's library gave up on an answer: {message} (at {place})");
             return;

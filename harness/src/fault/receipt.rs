@@ -51,6 +51,8 @@ pub enum Evidence {
     Killed(Vec<Process>),
     /// These processes are new and their client port accepts connections.
     Restarted(Vec<Process>),
+    /// Not measured: the simulator did this, in words.
+    Simulated(String),
 }
 
 /// One replica's process.

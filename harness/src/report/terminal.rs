@@ -171,6 +171,9 @@ pub(super) fn receipt_in_words(receipt: &Value) -> String {
         return receipt.to_string();
     };
     let took = receipt["took_ms"].as_f64().unwrap_or_default();
+    if let Value::String(done) = evidence {
+        return format!("{done} {}", words(&receipt["nodes"])).trim_end().to_owned();
+    }
     match evidence.get("silent") {
         Some(silent) => format!("silent {} ({took:.1} ms)", words(silent)),
         None => format!("{kind} {} ({took:.1} ms)", words(&receipt["nodes"])),

@@ -146,6 +146,11 @@ impl<J: Record> Core<J> {
         &self.journal
     }
 
+    /// The same, to set its clock.
+    pub(crate) fn journal_mut(&mut self) -> &mut J {
+        &mut self.journal
+    }
+
     /// Hands the journal out.
     pub(crate) fn into_journal(self) -> J {
         self.journal

@@ -19,7 +19,7 @@ use crate::store;
 pub(crate) mod core;
 pub(crate) mod interpreter;
 mod journal;
-mod judge;
+pub(crate) mod judge;
 #[cfg(test)]
 mod memory;
 pub(crate) mod progress;
@@ -36,7 +36,7 @@ use stop::{Stop, Stopper};
 
 /// How much longer than the nemesis a workload's main phase may take to come to its own end: who holds a lock gives
 /// it back.
-const WIND_DOWN: Duration = Duration::from_secs(10);
+pub(crate) const WIND_DOWN: Duration = Duration::from_secs(10);
 
 /// A run: what is needed besides a cluster.
 pub struct Run {

@@ -1,0 +1,51 @@
+//! Clients in simulated time: what `grudge_workloads::client` does over sockets, over the replicas' own types.
+//!
+//! They use the same keys and paths, the same requests in the same order, and the same table of outcomes: what was
+//! never sent, or was refused, is `fail`; what was lost or timed out after it was sent is `info`; a client whose
+//! connection is gone is replaced.
+//!
+//! # Adding a workload
+//!
+//! One file a workload and protocol, with a type that implements [`raft::Calls`] or [`zab::Calls`], and a line in the
+//! `hire` of its protocol.
+
+mod port;
+pub(crate) mod raft;
+pub(crate) mod zab;
+
+use std::time::Duration;
+
+use grudge_workloads::operation::Outcome;
+
+pub(crate) use port::{Client, Heard, Line, Order, Port, Task};
+
+/// How long clients wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// After this long a call is given up and its outcome is unknown.
+    pub(crate) timeout: Duration,
+    /// The session's or lease's time to live.
+    pub(crate) ttl: Duration,
+}
+
+/// How a client lives that connects through this port.
+pub(crate) type Life<R> = fn(Port<R>, Patience) -> Task;
+
+/// What a request may have done to the system if its answer is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing that this operation is about.
+    None,
+    /// The operation may have taken effect.
+    Write,
+}
+
+impl Effect {
+    /// The outcome of an operation whose request got no answer.
+    fn unknown(self, token: &str) -> Outcome {
+        match self {
+            Effect::None => Outcome::fail(token),
+            Effect::Write => Outcome::info(token),
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The faults that are in force in a simulated world, and who is hit by them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use grudge_nodes::replica::NodeId;
+use grudge_nodes::sim::{Crash, Cut, DiskFault, Jump, Options, Packets, Span, World};
+use rand_chacha::ChaCha8Rng;
+
+use super::protocol::Protocol;
+use crate::fault::resolve::{self, Meant, Situation};
+use crate::fault::{ClockChange, DiskTrouble, Evidence, Fault, PacketTrouble, Receipt};
+use crate::nemesis::{StepId, Trap, target_rng};
+
+/// What the nemesis has on its hands.
+pub(super) struct Siege {
+    names: Vec<String>,
+    rng: ChaCha8Rng,
+    in_force: BTreeMap<StepId, InForce>,
+    /// The trap that is set, and for which step.
+    trap: Option<(StepId, Trap)>,
+}
+
+/// A fault in force.
+struct InForce {
+    /// With its nodes named.
+    fault: Fault,
+    meant: Meant,
+}
+
+impl Siege {
+    /// Of a world with so many nodes.
+    pub(super) fn new(nodes: usize, seed: u64) -> Siege {
+        let names = (1..=nodes).map(|id| NodeId(id as u64).to_string()).collect();
+        Siege { names, rng: target_rng(seed), in_force: BTreeMap::new(), trap: None }
+    }
+
+    /// The nodes' names, in their order.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Sets a trap.
+    pub(super) fn arm<P: Protocol>(&mut self, world: &mut World<P>, step: StepId, trap: Trap) {
+        world.arm(trap.point, self.node(&trap), u32::try_from(trap.nth).unwrap_or(u32::MAX));
+        self.trap = Some((step, trap));
+    }
+
+    /// Takes the trap away.
+    pub(super) fn disarm<P: Protocol>(&mut self, world: &mut World<P>) {
+        if let Some((_, trap)) = self.trap.take() {
+            world.disarm(trap.point, self.node(&trap));
+        }
+    }
+
+    /// The step whose trap has caught a node, once.
+    pub(super) fn caught(&mut self) -> Option<StepId> {
+        self.trap.as_ref().map(|(step, _)| *step)
+    }
+
+    /// Lets the node that was caught go on, unless a fault keeps it from that.
+    pub(super) fn release<P: Protocol>(&mut self, world: &mut World<P>, name: &str) {
+        let kept = self.in_force.values().any(|other| {
+            matches!(other.fault, Fault::Pause(_)) && nodes(&other.meant).any(|node| self.names[node] == name)
+        });
+        if let Some(node) = self.names.iter().position(|known| known == name)
+            && !kept
+        {
+            world.resume(id(node));
+        }
+    }
+
+    /// Puts a fault in force. Answers what exactly that was.
+    ///
+    /// # Errors
+    /// It means nobody at the moment; nothing was done.
+    pub(super) fn start<P: Protocol>(
+        &mut self,
+        world: &mut World<P>,
+        step: StepId,
+        fault: &Fault,
+        held: Option<&str>,
+    ) -> Result<(Fault, Receipt), String> {
+        let runs = |node: &usize| {
+            let caught = held == Some(self.names[*node].as_str());
+            world.replica(id(*node)).is_some() && (caught || !world.is_paused(id(*node)))
+        };
+        let running: Vec<usize> = (0..self.names.len()).filter(runs).collect();
+        let leader = world.leader().map(index);
+        let situation = Situation { names: &self.names, leader, running: &running };
+        let meant = resolve::meant(fault, &situation, &mut self.rng)?;
+        let exact = resolve::exact(fault, &meant, &self.names);
+        let receipt = self.receipt(word(fault), &meant);
+        for node in nodes(&meant).map(id) {
+            match fault {
+                Fault::Partition(_) | Fault::Packets(_) => {}
+                Fault::Pause(_) => world.pause(node),
+                Fault::Kill(_) => world.crash(node, Crash::Kill),
+                Fault::Power(_) => world.crash(node, Crash::PowerLoss),
+                Fault::Clock { change, .. } => turn(world, node, *change),
+                Fault::Disk { trouble, .. } => world.disk(node, ail(*trouble)),
+            }
+        }
+        self.in_force.insert(step, InForce { fault: exact.clone(), meant });
+        self.wire(world, fault);
+        Ok((exact, receipt))
+    }
+
+    /// Takes a fault away. Answers what it was.
+    pub(super) fn stop<P: Protocol>(&mut self, world: &mut World<P>, step: StepId) -> (Fault, Receipt) {
+        let InForce { fault, meant } =
+            self.in_force.remove(&step).expect("the agenda stops only what it was told is in force");
+        for node in nodes(&meant).map(id) {
+            match &fault {
+                Fault::Partition(_) | Fault::Packets(_) => {}
+                Fault::Pause(_) => world.resume(node),
+                Fault::Kill(_) | Fault::Power(_) => world.restart(node),
+                Fault::Clock { change, .. } => turn_back(world, node, *change),
+                Fault::Disk { .. } => {
+                    world.disk(node, DiskFault::None);
+                    // It may have died of it.
+                    world.restart(node);
+                }
+            }
+        }
+        self.wire(world, &fault);
+        let receipt = self.receipt("as before:", &meant);
+        (fault, receipt)
+    }
+
+    /// Makes the network what all faults in force together want, if a fault of that kind has come or gone.
+    fn wire<P: Protocol>(&self, world: &mut World<P>, changed: &Fault) {
+        match changed {
+            Fault::Partition(_) => {
+                world.heal();
+                for other in self.in_force.values() {
+                    if let Meant::Links(links) = &other.meant {
+                        world.cut(links.iter().map(|&(from, to)| Cut { from: id(from), to: id(to) }));
+                    }
+                }
+            }
+            Fault::Packets(_) => {
+                world.packets(None);
+                for other in self.in_force.values() {
+                    if let Fault::Packets(trouble) = &other.fault {
+                        let of: Vec<NodeId> = nodes(&other.meant).map(id).collect();
+                        let all = (0..self.names.len()).map(id);
+                        let links = all.clone().flat_map(|from| all.clone().map(move |to| Cut { from, to }));
+                        let links = links.filter(|link| of.contains(&link.from) || of.contains(&link.to));
+                        world.packets_on(links, Some(treatment(trouble)));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// True by construction.
+    fn receipt(&self, what: &str, meant: &Meant) -> Receipt {
+        let (nodes, what) = match meant {
+            Meant::Nodes(nodes) => (nodes.iter().map(|&node| self.names[node].clone()).collect(), what.to_owned()),
+            Meant::Links(links) => {
+                let arrow = |&(from, to): &(usize, usize)| format!("{}→{}", self.names[from], self.names[to]);
+                (Vec::new(), format!("{what} {}", links.iter().map(arrow).collect::<Vec<_>>().join(" ")))
+            }
+        };
+        Receipt { nodes, evidence: Evidence::Simulated(what), took: Duration::ZERO }
+    }
+
+    fn node(&self, trap: &Trap) -> Option<NodeId> {
+        let name = trap.node.as_ref()?;
+        self.names.iter().position(|known| known == name).map(id)
+    }
+}
+
+fn id(index: usize) -> NodeId {
+    NodeId(index as u64 + 1)
+}
+
+fn index(node: NodeId) -> usize {
+    usize::try_from(node.0).unwrap_or(usize::MAX) - 1
+}
+
+/// The nodes that a fault hits, in ascending order; none of a partition.
+fn nodes(meant: &Meant) -> impl Iterator<Item = usize> {
+    match meant {
+        Meant::Nodes(nodes) => nodes.clone(),
+        Meant::Links(_) => Vec::new(),
+    }
+    .into_iter()
+}
+
+fn word(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::Partition(_) => "silent",
+        Fault::Pause(_) => "stopped",
+        Fault::Kill(_) => "killed",
+        Fault::Power(_) => "without power",
+        Fault::Clock { .. } => "clock wrong",
+        Fault::Disk { .. } => "disk in trouble",
+        Fault::Packets(_) => "packets in trouble",
+    }
+}
+
+fn turn<P: Protocol>(world: &mut World<P>, node: NodeId, change: ClockChange) {
+    match change {
+        ClockChange::Drift(ppm) => world.set_clock_rate(node, ppm),
+        ClockChange::Jump(by) if by.is_negative() => world.jump_clock(node, Jump::Backward(by.unsigned_abs())),
+        ClockChange::Jump(by) => world.jump_clock(node, Jump::Forward(by.unsigned_abs())),
+    }
+}
+
+fn turn_back<P: Protocol>(world: &mut World<P>, node: NodeId, change: ClockChange) {
+    match change {
+        ClockChange::Drift(_) => world.set_clock_rate(node, 0),
+        ClockChange::Jump(by) => turn(world, node, ClockChange::Jump(-by)),
+    }
+}
+
+fn ail(trouble: DiskTrouble) -> DiskFault {
+    match trouble {
+        DiskTrouble::Slow(by) => DiskFault::Slow { times: times(by) },
+        DiskTrouble::Full => DiskFault::Full,
+        DiskTrouble::ReadError => DiskFault::ReadError,
+    }
+}
+
+fn treatment(trouble: &PacketTrouble) -> Packets {
+    let usual = Packets::calm();
+    let percent = |part: u8| f64::from(part.min(100)) / 100.0;
+    Packets {
+        delay: Span { max: usual.delay.max + trouble.delay, ..usual.delay },
+        late_probability: percent(trouble.late),
+        loss: percent(trouble.loss),
+        duplicate: percent(trouble.duplicate),
+        ..usual
+    }
+}
+
+/// How many times as long a usual fsync takes that takes so much longer.
+fn times(by: Duration) -> u32 {
+    let usual = Options::default().fsync;
+    let usual = (usual.min + usual.max) / 2;
+    1 + u32::try_from(by.as_micros() / usual.as_micros().max(1)).unwrap_or(u32::MAX - 1)
+}
