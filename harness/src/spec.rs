@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use grudge_nodes::bugs::Bug;
+use grudge_nodes::command::Protocol;
 use grudge_workloads::workload::Options;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
-use crate::nemesis::Choice;
+use crate::fault::Arena;
+use crate::nemesis::{Agenda, Choice, Plan, Step};
 
 /// A test, resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +54,9 @@ pub struct Spec {
     /// How long after the final heal every worker must have succeeded again.
     #[serde(serialize_with = "jiff::fmt::serde::duration::friendly::compact::required")]
     pub recovery: SignedDuration,
+    /// What the nemesis does, step by step, instead of drawing it from a menu.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub script: Vec<Step>,
 }
 
 impl Spec {
@@ -100,6 +105,9 @@ impl Spec {
         if self.rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
             return wrong("the rate must be a number of operations a second above 0".to_owned());
         }
+        if !self.script.is_empty() && !self.faults.is_empty() {
+            return wrong("a test has a script or a menu of faults, not both: write `faults = []`".to_owned());
+        }
         let durations =
             [("time", self.time), ("timeout", self.timeout), ("ttl", self.ttl), ("recovery", self.recovery)];
         for (name, duration) in durations {
@@ -108,6 +116,29 @@ impl Spec {
             }
         }
         Ok(())
+    }
+}
+
+impl Spec {
+    /// Whether its faults can be done there, to replicas of that protocol (none: they are not ours).
+    ///
+    /// # Errors
+    /// One sentence that names the first entry that cannot.
+    pub fn check_faults(&self, arena: Arena, protocol: Option<Protocol>) -> Result<(), Failure> {
+        let nodes: Vec<String> = (1..=self.nodes).map(|id| format!("n{id}")).collect();
+        let choices = self.faults.iter().map(|choice| choice.check(arena, protocol));
+        let steps = self.script.iter().map(|step| step.check(arena, protocol, &nodes));
+        choices.chain(steps).collect::<Result<(), String>>().map_err(Failure::BadArguments)
+    }
+
+    /// What the nemesis has to do: the script if there is one, or else what is drawn from the menu.
+    #[must_use]
+    pub fn agenda(&self, protocol: Option<Protocol>) -> Agenda {
+        if self.script.is_empty() {
+            Agenda::planned(Plan::new(self.seed, &self.faults, protocol))
+        } else {
+            Agenda::scripted(&self.script)
+        }
     }
 }
 
@@ -152,6 +183,7 @@ pub(crate) mod tests {
             timeout: SignedDuration::from_millis(2_500),
             ttl: SignedDuration::from_secs(4),
             recovery: SignedDuration::from_secs(30),
+            script: Vec::new(),
         }
     }
 
@@ -161,6 +193,52 @@ pub(crate) mod tests {
         let text = toml::to_string_pretty(&spec).expect("a spec is expressible");
         assert_eq!(toml::from_str::<Spec>(&text).expect("what was written can be read"), spec, "{text}");
         assert!(text.contains("time = \"1m 30s\""), "{text}");
+    }
+
+    #[test]
+    fn a_script_is_part_of_a_test_and_stands_for_its_menu() {
+        let mut spec = Spec { faults: Vec::new(), ..example() };
+        let head = toml::to_string_pretty(&spec).expect("a spec is expressible");
+        let text = r#"
+            [[script]]
+            when = { at = "3s" }
+            fault = { partition = "leader" }
+            hold = "4s"
+
+            [[script]]
+            when = { point = "zab-established", nth = 2 }
+            within = "20s"
+            fault = { kill = "here" }
+            hold = "500ms"
+        "#;
+        spec = toml::from_str(&format!("{head}{text}")).expect("a test with a script");
+        assert_eq!(spec.check().map_err(|error| error.to_string()), Ok(()));
+        let again = toml::to_string_pretty(&spec).expect("a spec is expressible");
+        assert_eq!(toml::from_str::<Spec>(&again).expect("what was written can be read"), spec, "{again}");
+        assert_eq!(spec.script[1].to_string(), "when any node comes to zab-established for time 2: kill here");
+        spec.faults = example().faults;
+        assert!(spec.check().expect_err("both").to_string().contains("not both"));
+    }
+
+    #[test]
+    fn what_cannot_be_done_there_is_refused_by_name() {
+        let step = |text: &str| -> Step { toml::from_str(text).expect(text) };
+        let table = [
+            (
+                "when = { at = '1s' }\nfault = { power = 'leader' }",
+                "`at 1s: power leader`: a power exists in simulation",
+            ),
+            ("when = { at = '1s' }\nfault = { kill = 'here' }", "only a point says where `here` is"),
+            ("when = { at = '1s' }\nfault = { kill = { nodes = ['n9'] } }", "there is no node `n9`"),
+            ("when = { point = 'raft-elected' }\nfault = { kill = 'here' }", "raft-elected is a point of raft"),
+            ("when = { point = 'zab-established', node = 'n4' }\nfault = { kill = 'here' }", "no node `n4`"),
+            ("when = { at = '1s' }\nfault = { clock = { targets = 'one', change = { drift = 0 } } }", "a clock drifts"),
+        ];
+        for (text, sentence) in table {
+            let spec = Spec { faults: Vec::new(), script: vec![step(text)], ..example() };
+            let error = spec.check_faults(Arena::Processes, Some(Protocol::Zab)).expect_err(text).to_string();
+            assert!(error.contains(sentence), "{text}: {error}");
+        }
     }
 
     #[test]

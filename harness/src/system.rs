@@ -14,6 +14,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use grudge_nodes::bugs::Bug;
+use grudge_nodes::command;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -54,6 +55,9 @@ pub struct System {
     /// The planted bugs it can be started with.
     #[serde(default)]
     pub bugs: Vec<Bug>,
+    /// Which replica of ours it is, if it is one: it writes its events down, and halts at points of its protocol.
+    #[serde(default)]
+    pub replica: Option<command::Protocol>,
 }
 
 /// A system that is not known, or a wish that it cannot fulfil.

@@ -15,6 +15,7 @@ mod check;
 mod doctor;
 mod list;
 mod node;
+mod real;
 mod report;
 mod session;
 mod sim;

@@ -90,6 +90,7 @@ impl SpecArgs {
         }
         if let Some(menu) = &self.faults {
             spec.faults = menu.choices(arena);
+            spec.script.clear();
         }
         if let Some(Rate(rate)) = self.rate {
             spec.rate = rate;
@@ -124,6 +125,7 @@ impl SpecArgs {
             timeout: SignedDuration::from_secs(2),
             ttl: SignedDuration::from_secs(4),
             recovery: SignedDuration::from_secs(30),
+            script: Vec::new(),
         }
     }
 }

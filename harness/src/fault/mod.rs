@@ -230,6 +230,21 @@ impl Fault {
         }
     }
 
+    /// The nodes that it names.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Fault::Partition(Shape::Node(name)) => vec![name],
+            Fault::Partition(Shape::Cuts(cuts)) => {
+                cuts.iter().flat_map(|(node, deaf_to)| deaf_to.iter().chain([node])).map(String::as_str).collect()
+            }
+            _ => match self.targets() {
+                Some(Targets::Nodes(names)) => names.iter().map(String::as_str).collect(),
+                _ => Vec::new(),
+            },
+        }
+    }
+
     /// Whether it takes a leader to say whom it means.
     #[must_use]
     pub fn needs_leader(&self) -> bool {

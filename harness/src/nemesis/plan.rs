@@ -70,18 +70,18 @@ impl Plan {
 
     /// Draws the next steps that belong together.
     fn draw(&mut self) {
+        let gap = self.milliseconds(GAP);
         if self.round.is_empty() {
             self.round.clone_from(&self.menu);
         }
         let choice = self.round.swap_remove(self.rng.random_range(0..self.round.len()));
         match choice {
-            Choice::AtPoint(kind, point) => self.draw_at_point(kind, point),
-            Choice::Any(_) | Choice::On(..) | Choice::Only(_) => self.draw_in_calm(&choice),
+            Choice::AtPoint(kind, point) => self.draw_at_point(gap, kind, point),
+            Choice::Any(_) | Choice::On(..) | Choice::Only(_) => self.draw_in_calm(gap, &choice),
         }
     }
 
-    fn draw_in_calm(&mut self, choice: &Choice) {
-        let gap = self.milliseconds(GAP);
+    fn draw_in_calm(&mut self, gap: Duration, choice: &Choice) {
         let first = self.fault(choice);
         let others = self.menu.iter().filter(|other| other.kind() != choice.kind());
         let others: Vec<Choice> = others.filter(|other| !matches!(other, Choice::AtPoint(..))).cloned().collect();
@@ -100,11 +100,10 @@ impl Plan {
         }
     }
 
-    fn draw_at_point(&mut self, kind: FaultKind, point: Option<Point>) {
+    fn draw_at_point(&mut self, gap: Duration, kind: FaultKind, point: Option<Point>) {
         let mut kinds: Vec<FaultKind> = self.menu.iter().map(Choice::kind).filter(|kind| kind.hits_points()).collect();
         kinds.sort_unstable();
         kinds.dedup();
-        let gap = self.milliseconds(GAP);
         let provoking = kinds[self.rng.random_range(0..kinds.len())];
         let provoking = self.fault(&Choice::Any(provoking));
         let hold = self.milliseconds(HOLD);
@@ -275,9 +274,10 @@ mod tests {
 
     #[test]
     fn all_that_is_drawn_makes_sense() {
+        let nodes = ["n1".to_owned()];
         for seed in 0..50 {
             for step in plan(seed, &Choice::all(Arena::Simulation)).take(200) {
-                assert_eq!(step.check(Arena::Simulation, Some(Protocol::Zab)), Ok(()), "seed {seed}");
+                assert_eq!(step.check(Arena::Simulation, Some(Protocol::Zab), &nodes), Ok(()), "seed {seed}");
             }
         }
     }

@@ -73,7 +73,7 @@ pub struct Trap {
     pub point: Point,
     /// Which node; any of them if absent.
     pub node: Option<String>,
-    /// The how-manieth time, from 1, that one node comes there.
+    /// The how-manieth time, from 1, that a node comes there; counted over all of them if it is for any.
     pub nth: u64,
 }
 
@@ -158,12 +158,20 @@ impl Step {
         self.within.unwrap_or(WITHIN)
     }
 
-    /// Whether it makes sense, there and for replicas of that protocol (none: they are not ours).
+    /// Whether it makes sense there, for these nodes, which are replicas of that protocol (none: they are not ours).
     ///
     /// # Errors
     /// One sentence that names the step.
-    pub fn check(&self, arena: Arena, protocol: Option<Protocol>) -> Result<(), String> {
+    pub fn check(&self, arena: Arena, protocol: Option<Protocol>, nodes: &[String]) -> Result<(), String> {
         self.fault.check()?;
+        let trapped = match &self.when {
+            Trigger::Point(Trap { node, .. }) => node.as_deref(),
+            _ => None,
+        };
+        if let Some(name) = self.fault.names().into_iter().chain(trapped).find(|name| !nodes.iter().any(|n| n == name))
+        {
+            return Err(format!("`{self}`: there is no node `{name}`; the nodes are: {}", nodes.join(", ")));
+        }
         if !self.fault.sort().exists(arena) {
             return Err(format!("`{self}`: a {} exists in simulation only, see `grudge sim`", self.fault.sort()));
         }

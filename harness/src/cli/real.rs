@@ -1,0 +1,98 @@
+//! What `grudge test` and `grudge replay` share: one run of a test on real processes.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use grudge_workloads::client::Target;
+use grudge_workloads::registry;
+use grudge_workloads::workload::Workload;
+use jiff::Timestamp;
+
+use super::session;
+use crate::cluster::Cluster;
+use crate::exit::Failure;
+use crate::fault::Arena;
+use crate::logging;
+use crate::report::Results;
+use crate::runner::stop::Stop;
+use crate::runner::{Ran, Run};
+use crate::spec::{self, Spec};
+use crate::store::{self, RunFolder};
+use crate::system::System;
+
+/// A run that makes sense and has a folder, and only needs a cluster.
+pub(super) struct Prepared {
+    spec: Spec,
+    system: System,
+    workload: Workload,
+    started: Timestamp,
+    /// Where everything goes.
+    pub(super) folder: RunFolder,
+}
+
+impl Prepared {
+    /// Looks whether the test can be run here, and makes the folder of its run.
+    pub(super) fn new(spec: Spec, store: &Path) -> Result<Prepared, Failure> {
+        let system = session::system(&spec.system, &spec.bugs)?;
+        spec.check_faults(Arena::Processes, system.replica)?;
+        let workload = registry::find(&spec.workload, session::speaks(&system), &spec.options())
+            .map_err(|error| Failure::BadArguments(error.to_string()))?;
+        let started = Timestamp::now();
+        let folder = RunFolder::create(store, &spec.name(), started)?;
+        folder.write_toml(&folder.test(), &spec)?;
+        Ok(Prepared { spec, system, workload, started, folder })
+    }
+
+    /// Brings a cluster up, runs the test, takes the cluster down, and leaves the results in the folder. Within a
+    /// sandbox.
+    pub(super) async fn run(self, stop: Stop) -> Result<Results, Failure> {
+        let log = self.folder.log();
+        let log = File::create(&log).with_context(|| format!("cannot write {}: {}", log.display(), store::ADVICE))?;
+        logging::set_run_log(Some(log));
+        let results = self.perform(stop).await;
+        logging::set_run_log(None);
+        results
+    }
+
+    async fn perform(self, mut stop: Stop) -> Result<Results, Failure> {
+        let Prepared { spec, system, workload, started, folder } = self;
+        tracing::info!(seed = spec.seed, "running {}", spec.name());
+        let connect = Arc::clone(&workload.connect);
+        let agenda = spec.agenda(system.replica);
+        let cluster = session::up(system, spec.nodes, &spec.bugs, spec.seed, folder.path(), connect, &mut stop).await?;
+        let cluster = Arc::new(cluster);
+        let run = Run {
+            workload,
+            targets: targets(&spec, &cluster),
+            concurrency: spec.concurrency,
+            agenda,
+            seed: spec.seed,
+            time: spec::std(spec.time),
+            recovery: spec::std(spec.recovery),
+            history: folder.history(),
+            schedule: folder.schedule(),
+        };
+        let ran = run.execute(Arc::clone(&cluster) as _, stop).await;
+        match Arc::into_inner(cluster) {
+            Some(cluster) => cluster.down().await,
+            // The sandbox takes it down.
+            None => tracing::error!("somebody still holds the cluster, which is a defect of the harness"),
+        }
+        let Ran { history, judgements } = ran?;
+        let results = Results::new(spec, started, &history, judgements)?;
+        results.write(&folder, &history)?;
+        Ok(results)
+    }
+}
+
+fn targets(spec: &Spec, cluster: &Cluster) -> Vec<Target> {
+    let target = |node: &crate::cluster::Node| Target {
+        node: node.name.clone(),
+        address: node.client_address,
+        timeout: spec::std(spec.timeout),
+        ttl: spec::std(spec.ttl),
+    };
+    cluster.nodes().iter().map(target).collect()
+}
