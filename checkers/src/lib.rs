@@ -20,6 +20,10 @@
 
 pub mod graph;
 pub mod history;
+pub mod lease;
 pub mod linearizability;
 pub mod model;
+pub mod pairs;
+pub mod session;
+pub mod set;
 pub mod verdict;

@@ -1,11 +1,27 @@
-//! Golden histories: each file of `tests/histories` is named `MODEL.SCENARIO.VERDICT.csv`. What the checker says of it is a
+//! Golden histories: each file of `tests/histories` is named `CHECKER.SCENARIO.VERDICT.csv`. What the checker says of it is a
 //! snapshot; `INSTA_UPDATE=always cargo test -p grudge-checkers --test golden` rewrites them.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use grudge_checkers::history::csv;
+use grudge_checkers::history::{History, csv};
 use grudge_checkers::linearizability::Limits;
 use grudge_checkers::model::Named;
+use grudge_checkers::set::LocalReads;
+use grudge_checkers::verdict::Verdict;
+use grudge_checkers::{lease, pairs, session, set};
+
+fn judge(checker: &str, history: &History) -> Verdict {
+    match checker {
+        "set" => set::check(history, LocalReads::MayBeStale),
+        "set-local" => set::check(history, LocalReads::AreJudged),
+        "session" => session::check(history),
+        "pairs" => pairs::check(history),
+        "lease" => lease::check(history),
+        "lease-outlived" => lease::outlived(history, Duration::from_secs(1)),
+        model => model.parse::<Named>().expect("a model").check(history, &Limits::default()),
+    }
+}
 
 fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories");
@@ -22,13 +38,12 @@ fn each_history_is_judged_as_its_name_says() {
     assert!(!files.is_empty());
     for path in files {
         let name = path.file_stem().and_then(|name| name.to_str()).expect("a name").to_owned();
-        let [model, _, expected] = name.split('.').collect::<Vec<_>>()[..] else {
-            panic!("{name}: not MODEL.SCENARIO.VERDICT")
+        let [checker, _, expected] = name.split('.').collect::<Vec<_>>()[..] else {
+            panic!("{name}: not CHECKER.SCENARIO.VERDICT")
         };
-        let model: Named = model.parse().expect("a model");
         let (history, damage) = csv::read(std::fs::File::open(&path).expect("it opens"));
         assert!(damage.is_none(), "{name}: {damage:?}");
-        let verdict = model.check(&history, &Limits::default());
+        let verdict = judge(checker, &history);
         assert_eq!(verdict.name(), expected, "{name}: {verdict}");
         insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false, snapshot_path => "histories/said" }, {
             insta::assert_snapshot!(name.clone(), verdict.to_string());

@@ -3,10 +3,12 @@
 //! An [`Event`] is one row; two of them, paired, are an [`Operation`]. The order of the events is the order in which
 //! they happened; times and indexes only label them.
 
+mod by_key;
 pub mod csv;
 mod operation;
 mod process;
 
+pub(crate) use by_key::by_key;
 pub use operation::{HistoryError, Operation, Outcome};
 pub use process::Process;
 

@@ -13,12 +13,11 @@ mod shrink;
 mod sources;
 mod unique;
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use crate::history::{History, Operation};
+use crate::history::{History, Operation, by_key};
 use crate::model::Model;
 use crate::verdict::{Verdict, Witness};
 use problem::{Call, Problem};
@@ -68,7 +67,7 @@ pub fn check<M: Model>(history: &History, model: &M, limits: &Limits) -> Verdict
 pub fn linearize<M: Model>(history: &History, model: &M, limits: &Limits) -> Result<Vec<Linearization>, Verdict> {
     let deadline = Instant::now() + limits.time;
     let operations = history.operations().map_err(|error| unknown(error.to_string()))?;
-    let keys: Vec<_> = split(operations).into_iter().collect();
+    let keys: Vec<_> = by_key(operations).into_iter().collect();
     let answers: Vec<Answer<'_, M>> = keys
         .into_par_iter()
         .map(|(key, operations)| one_key(key, operations, model, Budget::new(deadline, limits.configurations)))
@@ -129,14 +128,6 @@ impl<M: Model> Broken<'_, M> {
         let events = positions.into_iter().map(|position| history.events[position].clone()).collect();
         Witness { key: self.key.map(str::to_owned), reason: explanation.reason, events }
     }
-}
-
-fn split(operations: Vec<Operation<'_>>) -> BTreeMap<Option<&str>, Vec<Operation<'_>>> {
-    let mut keys: BTreeMap<Option<&str>, Vec<Operation<'_>>> = BTreeMap::new();
-    for operation in operations {
-        keys.entry(operation.key()).or_default().push(operation);
-    }
-    keys
 }
 
 fn one_key<'h, M: Model>(
