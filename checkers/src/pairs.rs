@@ -54,7 +54,7 @@ fn first_half(history: &History) -> Result<Found, String> {
                 continue;
             }
             if let Some((value, half)) = odd_one(first, second) {
-                return Ok(Found::Half(witness(key, &operations, operation, &value, half)));
+                return Ok(Found::Half(witness(key, &operations, operation, value, half)));
             }
         }
     }
@@ -62,21 +62,23 @@ fn first_half(history: &History) -> Result<Found, String> {
 }
 
 /// A value that only one of the lists has, and which one that is. Equal lists in another order have none.
-fn odd_one(first: &[Value], second: &[Value]) -> Option<(String, &'static str)> {
+fn odd_one<'v>(first: &'v [Value], second: &'v [Value]) -> Option<(&'v Value, &'static str)> {
     let texts = |values: &[Value]| values.iter().map(Value::to_string).collect::<BTreeSet<String>>();
-    let (first, second) = (texts(first), texts(second));
-    let only = |these: &BTreeSet<String>, those| these.difference(those).next().cloned();
-    only(&first, &second).map(|value| (value, "first")).or_else(|| only(&second, &first).map(|value| (value, "second")))
+    let only = |these: &'v [Value], those: &[Value]| {
+        let those = texts(those);
+        these.iter().find(|value| !those.contains(&value.to_string()))
+    };
+    only(first, second).map(|value| (value, "first")).or_else(|| only(second, first).map(|value| (value, "second")))
 }
 
 fn witness(
     key: Option<&str>,
     operations: &[Operation<'_>],
     read: &Operation<'_>,
-    value: &str,
+    value: &Value,
     half: &'static str,
 ) -> Witness {
-    let write = operations.iter().find(|other| other.f() == "write" && other.invoke.value.to_string() == value);
+    let write = operations.iter().find(|other| other.f() == "write" && other.invoke.value == *value);
     let reason = match write {
         Some(write) => format!(
             "fractured read: the read of {} shows only the {half} half of {value}, both of which one transaction wrote ({})",

@@ -5,7 +5,9 @@ use std::time::Duration;
 use grudge_checkers::history::{History, Kind, Outcome, Process};
 use grudge_checkers::linearizability::{Limits, check};
 use grudge_checkers::model::{CasRegister, FencedMutex, Meaning, Model, Mutex, MutexOp, Retold};
+use grudge_checkers::set::LocalReads;
 use grudge_checkers::verdict::Verdict;
+use grudge_checkers::{lease, pairs, session, set};
 
 use crate::workload::Judgement;
 
@@ -27,12 +29,49 @@ pub(crate) fn locks(history: &History) -> Vec<Judgement> {
     vec![promise(history, &FencedMutex), finding(history, &STRICT)]
 }
 
+/// How much longer than twice its time to live a lease may be there: elections and a busy machine.
+const LEASE_GRACE: Duration = Duration::from_secs(5);
+
+/// Sets that lose nothing; whether local reads happened to show everything is a finding.
+pub(crate) fn sets(history: &History) -> Vec<Judgement> {
+    let promised = set::check(history, LocalReads::MayBeStale);
+    let local = set::check(history, LocalReads::AreJudged);
+    vec![judgement("set-full", promised, Part::Promise), judgement("set-full (local reads too)", local, Part::Finding)]
+}
+
+/// Leases that live as long as was promised; whether they end afterwards is a finding.
+pub(crate) fn leases(history: &History) -> Vec<Judgement> {
+    let late = lease::outlived(history, LEASE_GRACE);
+    vec![judgement("lease", lease::check(history), Part::Promise), judgement("lease (ends)", late, Part::Finding)]
+}
+
+/// Sessions that never see the world go backwards.
+pub(crate) fn sessions(history: &History) -> Vec<Judgement> {
+    vec![judgement("session guarantees", session::check(history), Part::Promise)]
+}
+
+/// Transactions of which both halves are seen or none.
+pub(crate) fn pairs(history: &History) -> Vec<Judgement> {
+    vec![judgement("read-atomic pairs", pairs::check(history), Part::Promise)]
+}
+
+/// Whether a judgement counts into the verdict.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Promise,
+    Finding,
+}
+
+fn judgement(checker: &str, verdict: Verdict, part: Part) -> Judgement {
+    Judgement { checker: checker.to_owned(), verdict, finding: part == Part::Finding }
+}
+
 fn promise<M: Model>(history: &History, model: &M) -> Judgement {
-    Judgement { checker: checker(model), verdict: judge(history, model, &Limits::default()), finding: false }
+    judgement(&checker(model), judge(history, model, &Limits::default()), Part::Promise)
 }
 
 fn finding<M: Model>(history: &History, model: &M) -> Judgement {
-    Judgement { checker: checker(model), verdict: judge(history, model, &FINDING), finding: true }
+    judgement(&checker(model), judge(history, model, &FINDING), Part::Finding)
 }
 
 fn checker<M: Model>(model: &M) -> String {

@@ -5,9 +5,13 @@
 
 pub mod client;
 pub mod generator;
+mod grow;
 mod judge;
+mod keys;
+mod lease;
 mod lock;
 pub mod operation;
 mod register;
 pub mod registry;
+mod session;
 pub mod workload;

@@ -13,16 +13,16 @@
 //! history short as well, which is what judging it costs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use grudge_checkers::history::{Event, Kind};
-use rand::seq::IndexedRandom;
+use rand::seq::IteratorRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use crate::generator::{Generator, Next, Worker};
+use crate::keys::{Book, Open};
 use crate::operation::Invocation;
 
 /// How often each operation is drawn, of twenty; the rest are compare-and-sets.
@@ -50,7 +50,7 @@ const LIVENESS_VALUES: u64 = 1_000_000_000;
 
 /// The main and the liveness phase of so many workers, with so many shared keys open at a time.
 pub(crate) fn phases(seed: u64, workers: usize, keys: usize) -> (Registers, Recovered) {
-    let book = Book(Arc::new(Mutex::new(Pages { opened: 0, doubtful: BTreeSet::new() })));
+    let book = Book::default();
     let main = Registers {
         rng: ChaCha8Rng::seed_from_u64(seed),
         shared: (0..keys).map(|_| Open::fresh(&book)).collect(),
@@ -60,46 +60,6 @@ pub(crate) fn phases(seed: u64, workers: usize, keys: usize) -> (Registers, Reco
         seen: BTreeMap::new(),
     };
     (main, Recovered { book, written: LIVENESS_VALUES, open: BTreeMap::new() })
-}
-
-/// What the main phase tells the liveness phase.
-#[derive(Clone)]
-struct Book(Arc<Mutex<Pages>>);
-
-struct Pages {
-    /// How many keys were ever opened: they are numbered from 0.
-    opened: usize,
-    /// The keys with an update of unknown outcome.
-    doubtful: BTreeSet<usize>,
-}
-
-impl Book {
-    fn pages(&self) -> MutexGuard<'_, Pages> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A key that is written.
-struct Open {
-    key: usize,
-    operations: usize,
-}
-
-impl Open {
-    fn fresh(book: &Book) -> Open {
-        let mut pages = book.pages();
-        pages.opened += 1;
-        Open { key: pages.opened - 1, operations: 0 }
-    }
-
-    /// The key for one more operation; a fresh one if this one has had its share.
-    fn use_once(&mut self, book: &Book) -> String {
-        if self.operations == OPERATIONS_PER_KEY {
-            *self = Open::fresh(book);
-        }
-        self.operations += 1;
-        self.key.to_string()
-    }
 }
 
 /// The main phase: reads, writes and compare-and-sets, for ever.
@@ -115,18 +75,16 @@ pub(crate) struct Registers {
 impl Registers {
     fn shared_key(&mut self) -> String {
         let slot = self.rng.random_range(0..self.shared.len());
-        self.shared[slot].use_once(&self.book)
+        self.shared[slot].use_once(&self.book, OPERATIONS_PER_KEY)
     }
 
     fn key_to_read(&mut self) -> String {
         let drawn = self.rng.random_range(0..10);
         if drawn < READS_OF_ANY {
-            let opened = self.book.pages().opened;
-            return self.rng.random_range(0..opened).to_string();
+            return self.rng.random_range(0..self.book.opened()).to_string();
         }
-        let own: Vec<usize> = self.own.values().map(|open| open.key).collect();
-        match own.choose(&mut self.rng) {
-            Some(key) if drawn < READS_OF_ANY + READS_OF_OWN => key.to_string(),
+        match self.own.values().choose(&mut self.rng) {
+            Some(open) if drawn < READS_OF_ANY + READS_OF_OWN => open.key.to_string(),
             _ => self.shared_key(),
         }
     }
@@ -134,7 +92,7 @@ impl Registers {
     fn key_to_update(&mut self, worker: Worker) -> String {
         if self.rng.random_ratio(OWN_UPDATES, 10) {
             let book = &self.book;
-            return self.own.entry(worker).or_insert_with(|| Open::fresh(book)).use_once(book);
+            return self.own.entry(worker).or_insert_with(|| Open::fresh(book)).use_once(book, OPERATIONS_PER_KEY);
         }
         self.shared_key()
     }
@@ -155,7 +113,7 @@ impl Registers {
         for open in self.shared.iter_mut().chain(self.own.values_mut()).filter(|open| open.key == key) {
             *open = Open::fresh(&self.book);
         }
-        self.book.pages().doubtful.insert(key);
+        self.book.doubt(key);
     }
 }
 
@@ -205,12 +163,8 @@ type Duties = BTreeSet<(&'static str, usize)>;
 
 impl Recovered {
     fn duties(&self, worker: Worker) -> Duties {
-        let pages = self.book.pages();
-        let doubtful = pages.doubtful.iter().copied().take(MOST_FINAL_READS);
-        let left = MOST_FINAL_READS.saturating_sub(pages.doubtful.len()).max(1);
-        let even = (0..pages.opened).step_by(pages.opened.div_ceil(left).max(1));
-        let write = ("write", pages.opened + worker.0);
-        doubtful.chain(even).map(|key| ("read", key)).chain([write]).collect()
+        let reads = self.book.worth_a_look(MOST_FINAL_READS).into_iter().map(|key| ("read", key));
+        reads.chain([("write", self.book.opened() + worker.0)]).collect()
     }
 }
 
@@ -362,7 +316,7 @@ mod tests {
         for (workers, keys, operations) in [(1, 1, 50), (5, 2, 400), (2, 5, 300), (3, 3, 20_000)] {
             let (main, mut liveness) = phases(6, workers, keys);
             run(&mut main.limit(operations), workers);
-            let doubtful: BTreeSet<usize> = liveness.book.pages().doubtful.clone();
+            let doubtful = liveness.book.doubtful();
             assert!(!doubtful.is_empty(), "every tenth outcome is lost");
             let history = run(&mut liveness, workers);
             let mut done: BTreeMap<(&str, &str), usize> = BTreeMap::new();

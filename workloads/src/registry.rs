@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::client::etcd::{self, Etcd};
-use crate::client::zookeeper::{self, ZooKeeper};
-use crate::client::{Connect, Reads};
+use grudge_checkers::history::History;
+
+use crate::client::{Adapter, Calls, Connect, Reads, etcd, zookeeper};
 use crate::generator::{Boxed, Build, Pace};
 use crate::operation::Invocation;
-use crate::workload::{Options, Workload};
-use crate::{judge, lock, register};
+use crate::workload::{Judgement, Options, Workload};
+use crate::{grow, judge, lease, lock, register, session};
 
 /// The protocol in which clients talk to a system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -68,7 +68,7 @@ pub enum Unsupported {
 
 const BOTH: &[Protocol] = &[Protocol::ZooKeeper, Protocol::Etcd];
 
-const ENTRIES: [Entry; 3] = [
+const ENTRIES: [Entry; 7] = [
     Entry {
         name: "register",
         summary: "read, write and compare-and-set over several keys, all of it linearizable",
@@ -83,6 +83,26 @@ const ENTRIES: [Entry; 3] = [
         name: "lock",
         summary: "acquire, prove and release locks; fencing tokens grow and no proof succeeds after a later holder's",
         protocols: BOTH,
+    },
+    Entry {
+        name: "set",
+        summary: "add unique elements and read whole sets; nothing acknowledged is lost, nothing else is there",
+        protocols: BOTH,
+    },
+    Entry {
+        name: "multi",
+        summary: "write pairs by one transaction and read both halves at once; both or none",
+        protocols: BOTH,
+    },
+    Entry {
+        name: "session",
+        summary: "read, write, and go to another server with what was seen; nobody sees the world go backwards",
+        protocols: &[Protocol::ZooKeeper],
+    },
+    Entry {
+        name: "lease",
+        summary: "grant, renew, check and revoke leases; none ends before its time",
+        protocols: &[Protocol::Etcd],
     },
 ];
 
@@ -109,7 +129,11 @@ pub fn find(name: &str, protocol: Protocol, options: &Options) -> Result<Workloa
     Ok(match entry.name {
         "register" => registers(entry.name, protocol, options, Reads::Linearizable),
         "register-local" => registers(entry.name, protocol, options, Reads::Local),
-        _ => locks(entry.name, protocol, options),
+        "lock" => locks(entry.name, protocol, options),
+        "set" => growing(entry.name, grow::SET, options, set_client(protocol), judge::sets),
+        "multi" => growing(entry.name, grow::MULTI, options, multi_client(protocol), judge::pairs),
+        "session" => sessions(entry.name, options),
+        _ => leases(entry.name, options),
     })
 }
 
@@ -118,8 +142,8 @@ fn registers(name: &'static str, protocol: Protocol, options: &Options, reads: R
     let keys = options.keys.unwrap_or_else(|| (options.workers / 4).max(1));
     let (main, liveness) = register::phases(options.seed, options.workers, keys);
     let connect: Arc<dyn Connect> = match protocol {
-        Protocol::ZooKeeper => Arc::new(ZooKeeper::new(zookeeper::Register::new(reads))),
-        Protocol::Etcd => Arc::new(Etcd::new(etcd::Register::new(reads))),
+        Protocol::ZooKeeper => over_zookeeper(zookeeper::Register::new(reads)),
+        Protocol::Etcd => over_etcd(etcd::Register::new(reads)),
     };
     Workload {
         name,
@@ -137,8 +161,8 @@ fn locks(name: &'static str, protocol: Protocol, options: &Options) -> Workload 
     // Fewer locks than workers, so that they compete; not too few, or most of the time would go by in waiting.
     let keys = options.keys.unwrap_or_else(|| (options.workers / 2).max(1));
     let connect: Arc<dyn Connect> = match protocol {
-        Protocol::ZooKeeper => Arc::new(ZooKeeper::new(zookeeper::Lock::default())),
-        Protocol::Etcd => Arc::new(Etcd::new(etcd::Lock::default())),
+        Protocol::ZooKeeper => over_zookeeper(zookeeper::Lock::default()),
+        Protocol::Etcd => over_etcd(etcd::Lock::default()),
     };
     Workload {
         name,
@@ -147,6 +171,64 @@ fn locks(name: &'static str, protocol: Protocol, options: &Options) -> Workload 
         liveness: lock::Recovered::new(keys).boxed(),
         judge: judge::locks,
     }
+}
+
+fn set_client(protocol: Protocol) -> Arc<dyn Connect> {
+    match protocol {
+        Protocol::ZooKeeper => over_zookeeper(zookeeper::Set::default()),
+        Protocol::Etcd => over_etcd(etcd::Set),
+    }
+}
+
+fn multi_client(protocol: Protocol) -> Arc<dyn Connect> {
+    match protocol {
+        Protocol::ZooKeeper => over_zookeeper(zookeeper::Multi::default()),
+        Protocol::Etcd => over_etcd(etcd::Multi),
+    }
+}
+
+fn growing(
+    name: &'static str,
+    shape: grow::Shape,
+    options: &Options,
+    connect: Arc<dyn Connect>,
+    judge: fn(&History) -> Vec<Judgement>,
+) -> Workload {
+    let (main, liveness) = grow::phases(shape, options.seed, options.keys.unwrap_or(2));
+    let main = paced(main.boxed(), options).time_limit(options.time).boxed();
+    Workload { name, connect, main, liveness: liveness.boxed(), judge }
+}
+
+fn sessions(name: &'static str, options: &Options) -> Workload {
+    // So few that each worker has lately seen all of them.
+    let keys = options.keys.unwrap_or(2);
+    Workload {
+        name,
+        connect: Arc::new(Adapter::<zookeeper::Nomad, _>::new(zookeeper::Travels::default())),
+        main: paced(session::wanderers(options.seed, keys), options).time_limit(options.time).boxed(),
+        liveness: session::recovered(options.seed, keys),
+        judge: judge::sessions,
+    }
+}
+
+fn leases(name: &'static str, options: &Options) -> Workload {
+    // Each has its own times, so that one is about to end at any moment.
+    let leases = options.keys.unwrap_or(4);
+    Workload {
+        name,
+        connect: over_etcd(etcd::Lease),
+        main: paced(lease::holders(options.seed, leases), options).time_limit(options.time).boxed(),
+        liveness: lease::Recovered::default().boxed(),
+        judge: judge::leases,
+    }
+}
+
+fn over_zookeeper<C: Calls<zookeeper::Session>>(calls: C) -> Arc<dyn Connect> {
+    Arc::new(Adapter::new(calls))
+}
+
+fn over_etcd<C: Calls<etcd::Session>>(calls: C) -> Arc<dyn Connect> {
+    Arc::new(Adapter::new(calls))
 }
 
 fn paced(work: Boxed<Invocation>, options: &Options) -> Boxed<Invocation> {
@@ -165,7 +247,6 @@ fn names(protocol: Option<Protocol>) -> String {
 mod tests {
     use std::time::Duration;
 
-    use grudge_checkers::history::History;
     use grudge_checkers::verdict::Verdict;
 
     use super::*;
@@ -187,7 +268,10 @@ mod tests {
     #[test]
     fn an_unknown_workload_gets_a_sentence() {
         let error = find("queue", Protocol::Etcd, &options()).err().expect("there is no queue");
-        assert_eq!(error.to_string(), "There is no workload `queue`. There are: register, register-local, lock.");
+        assert_eq!(
+            error.to_string(),
+            "There is no workload `queue`. There are: register, register-local, lock, set, multi, session, lease."
+        );
     }
 
     #[test]
@@ -207,7 +291,7 @@ mod tests {
     #[test]
     fn an_empty_history_is_never_valid() {
         for entry in list() {
-            let workload = find(entry.name, Protocol::Etcd, &options()).expect("it is in the list");
+            let workload = find(entry.name, entry.protocols[0], &options()).expect("it is in the list");
             for judgement in (workload.judge)(&History::default()) {
                 assert!(matches!(judgement.verdict, Verdict::Unknown { .. }), "{judgement:?}");
             }

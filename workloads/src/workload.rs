@@ -17,7 +17,8 @@ pub struct Options {
     pub seed: u64,
     /// How many workers there will be.
     pub workers: usize,
-    /// How many objects (locks, registers open at a time) they share; none for the workload's own choice.
+    /// How many objects (locks, registers or sets open at a time, leases of a worker) there are; none for the workload's
+    /// own choice.
     pub keys: Option<usize>,
     /// Operations a second over all workers; none for as fast as they come.
     pub rate: Option<f64>,

@@ -1,30 +1,47 @@
 //! The client's side of a call.
 
+mod adapter;
 mod contain;
 pub(crate) mod etcd;
+mod names;
 mod tasks;
 pub(crate) mod zookeeper;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::operation::{Invocation, Outcome};
 
+pub(crate) use adapter::{Adapter, Calls};
 pub use contain::panic_is_contained;
+use names::{halves, numbers};
 
 /// Where a client connects, and how patient it is.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// The node's name, as the history shows it.
     pub node: String,
-    /// The address of its client port. A client talks to this one node and to no other.
+    /// The address of its client port. A client talks to this one node and to no other, unless its workload is about
+    /// clients that move.
     pub address: SocketAddr,
+    /// All nodes, this one included, always in the same order: where a client that moves can go.
+    pub cluster: Arc<[Peer]>,
     /// After this long a call is given up and its outcome is unknown.
     pub timeout: Duration,
     /// The session's or lease's time to live where the protocol has one.
     pub ttl: Duration,
+}
+
+/// A node as a client that moves knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its name, as the history shows it.
+    pub node: String,
+    /// The address of its client port.
+    pub address: SocketAddr,
 }
 
 /// A single-threaded client of one node.
@@ -33,8 +50,9 @@ pub struct Target {
 /// one and make the history lie.
 #[async_trait]
 pub trait Client: Send {
-    /// Makes the call. A client that is not alive any more answers [`Outcome::Fail`], having sent nothing. Every way in which the *system* can disappoint is an [`Outcome`]; a call that outlives its
-    /// target's timeout ends as [`Outcome::Info`].
+    /// Makes the call. A client that is not alive any more answers [`Outcome::Fail`], having sent nothing. Every way
+    /// in which the *system* can disappoint is an [`Outcome`]; a call that outlives its target's timeout ends as
+    /// [`Outcome::Info`].
     async fn invoke(&mut self, invocation: &Invocation) -> Outcome;
 
     /// Whether another call may be made. A client whose connection or session is gone says no: the runner asks for a

@@ -71,7 +71,8 @@ impl<G> Paced<G> {
             Pace::Uniform { mean, .. } => mean.mul_f64(self.rng.random_range(0.0..2.0)),
             Pace::Exponential { mean, .. } => {
                 let u: f64 = self.rng.random_range(0.0..1.0);
-                mean.mul_f64(-(1.0 - u).ln())
+                // The standard library's logarithm differs from machine to machine.
+                mean.mul_f64(-libm::log1p(-u))
             }
         }
     }

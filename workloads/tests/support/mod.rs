@@ -9,14 +9,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use grudge_checkers::history::{Event, History, Kind, Process};
-use grudge_workloads::client::{Client, Target};
+use grudge_workloads::client::{Client, Peer, Target};
 use grudge_workloads::generator::{Boxed, Next, Worker};
 use grudge_workloads::operation::{Invocation, Outcome};
 use grudge_workloads::workload::Workload;
 
 /// A node at that address, asked with patience: these machines are busy.
 pub fn target(address: SocketAddr) -> Target {
-    Target { node: "n1".into(), address, timeout: Duration::from_secs(5), ttl: Duration::from_secs(4) }
+    let cluster = Arc::new([Peer { node: "n1".into(), address }]);
+    Target { node: "n1".into(), address, cluster, timeout: Duration::from_secs(5), ttl: Duration::from_secs(4) }
 }
 
 struct Shared {

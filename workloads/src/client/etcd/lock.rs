@@ -10,9 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::{sleep, timeout};
 
-use super::Calls;
 use super::link::Link;
-use super::outcome::{Effect, LEASE_NOT_FOUND, Stop};
+use super::outcome::{LEASE_NOT_FOUND, Stop};
 use super::pb::compare::{CompareResult, CompareTarget, TargetUnion};
 use super::pb::lease_client::LeaseClient;
 use super::pb::request_op::Request;
@@ -22,6 +21,7 @@ use super::pb::{
 };
 use super::register::revision;
 use super::session::Session;
+use crate::client::adapter::{Calls, Effect};
 use crate::operation::{Invocation, Outcome};
 
 const ROOT: &str = "/grudge/lock";
@@ -96,8 +96,11 @@ impl Lock {
         self.held.remove(&token);
         Outcome::fail("lost")
     }
+}
 
-    async fn try_call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
+#[async_trait]
+impl Calls<Session> for Lock {
+    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
         let Some(key) = &invocation.key else { return Ok(Outcome::fail("no-key")) };
         let key = format!("{ROOT}/{key}").into_bytes();
         match (invocation.f, invocation.value.as_i64()) {
@@ -108,13 +111,6 @@ impl Lock {
             ("prove" | "release", _) => Ok(Outcome::fail("not-held")),
             _ => Ok(Outcome::fail("unsupported")),
         }
-    }
-}
-
-#[async_trait]
-impl Calls for Lock {
-    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Outcome {
-        self.try_call(session, invocation).await.unwrap_or_else(Outcome::from)
     }
 
     async fn close(&mut self, session: &mut Session) {

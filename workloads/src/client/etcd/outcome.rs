@@ -15,6 +15,7 @@ use std::error::Error;
 use tonic::{Code, Status};
 
 use super::link::LinkError;
+use crate::client::adapter::Effect;
 use crate::operation::Outcome;
 
 /// How the server's own messages begin; a message without it was made on the way.
@@ -22,15 +23,6 @@ const SERVER: &str = "etcdserver: ";
 
 /// The token of a request that names a lease which is not there any more.
 pub(super) const LEASE_NOT_FOUND: &str = "requested-lease-not-found";
-
-/// What a request may have done to the system if its answer is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
-    /// Nothing that this operation is about.
-    None,
-    /// The operation may have taken effect.
-    Write,
-}
 
 /// Why an operation did not get its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::Calls;
-use super::outcome::{Effect, Stop};
+use super::outcome::Stop;
 use super::pb::compare::{CompareResult, CompareTarget, TargetUnion};
 use super::pb::request_op::Request;
 use super::pb::{Compare, PutRequest, RangeRequest, RequestOp, ResponseHeader, TxnRequest};
 use super::session::Session;
 use crate::client::Reads;
+use crate::client::adapter::{Calls, Effect};
 use crate::operation::{Invocation, Outcome};
 
 const ROOT: &str = "/grudge/register";
@@ -53,8 +53,11 @@ impl Register {
             false => Outcome::fail("mismatch"),
         })
     }
+}
 
-    async fn try_call(&self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
+#[async_trait]
+impl Calls<Session> for Register {
+    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
         let Some(key) = &invocation.key else { return Ok(Outcome::fail("no-key")) };
         let key = format!("{ROOT}/{key}").into_bytes();
         match invocation.f {
@@ -63,13 +66,6 @@ impl Register {
             "cas" => self.cas(session, key, &invocation.value).await,
             _ => Ok(Outcome::fail("unsupported")),
         }
-    }
-}
-
-#[async_trait]
-impl Calls for Register {
-    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Outcome {
-        self.try_call(session, invocation).await.unwrap_or_else(Outcome::from)
     }
 }
 

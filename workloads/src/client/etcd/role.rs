@@ -1,8 +1,9 @@
 //! A node's role, by `Maintenance.Status`.
 
-use super::outcome::{Effect, Stop};
+use super::outcome::Stop;
 use super::pb::{StatusRequest, StatusResponse};
 use super::session::Session;
+use crate::client::adapter::{Conversation as _, Effect};
 use crate::client::{Role, Target};
 use crate::operation::Outcome;
 

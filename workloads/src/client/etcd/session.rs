@@ -3,16 +3,19 @@
 use std::future::Future;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::{Response, Status};
 
 use super::link::Link;
-use super::outcome::{Effect, Stop};
+use super::outcome::Stop;
 use super::pb::kv_client::KvClient;
 use super::pb::lease_client::LeaseClient;
 use super::pb::maintenance_client::MaintenanceClient;
-use crate::client::Target;
+use super::role;
+use crate::client::adapter::{Conversation, Effect};
 use crate::client::tasks::{Spawner, Tasks};
+use crate::client::{Role, Target};
 
 /// A connection with a deadline for each operation.
 pub(crate) struct Session {
@@ -27,9 +30,11 @@ struct Live {
     tasks: Tasks,
 }
 
-impl Session {
-    /// Connects to that node, and to no other.
-    pub(super) async fn open(target: &Target) -> Result<Session, String> {
+#[async_trait]
+impl Conversation for Session {
+    type Stop = Stop;
+
+    async fn open(target: &Target) -> Result<Session, String> {
         let tasks = Tasks::default();
         let origin = format!("http://{}", target.address).parse().map_err(|_| "bad-address".to_owned())?;
         let link = match timeout(target.timeout, Link::open(target.address, &tasks.spawner())).await {
@@ -41,18 +46,27 @@ impl Session {
         Ok(Session { live: Some(Live { link, origin, tasks }), target: target.clone(), deadline })
     }
 
-    /// A new operation begins, and with it its time.
-    pub(super) fn begin(&mut self) {
+    fn begin(&mut self) {
         self.deadline = Instant::now() + self.target.timeout;
     }
 
+    fn alive(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| !live.link.is_closed())
+    }
+
+    async fn close(&mut self) {
+        self.end();
+    }
+
+    async fn role(target: &Target) -> Result<Role, String> {
+        role::ask(target).await
+    }
+}
+
+impl Session {
     /// How long a lease shall live.
     pub(super) fn ttl(&self) -> Duration {
         self.target.ttl
-    }
-
-    pub(super) fn alive(&self) -> bool {
-        self.live.as_ref().is_some_and(|live| !live.link.is_closed())
     }
 
     /// Drops the connection and everything that was still to be sent on it.

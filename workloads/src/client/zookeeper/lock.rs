@@ -15,10 +15,10 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 use zookeeper_client::{Acls, CreateMode, CreateOptions, Error};
 
-use super::Calls;
-use super::outcome::{Effect, Stop, half_done};
-use super::register::make_directory;
+use super::directory::make_directory;
+use super::outcome::{Stop, half_done};
 use super::session::Session;
+use crate::client::adapter::{Calls, Effect};
 use crate::operation::{Invocation, Outcome};
 
 const ROOT: &str = "/grudge/lock";
@@ -80,8 +80,11 @@ impl Lock {
         delete(session, &held.path).await?;
         Ok(Outcome::ok(held.token, Some(held.token)))
     }
+}
 
-    async fn try_call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
+#[async_trait]
+impl Calls<Session> for Lock {
+    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
         let Some(key) = &invocation.key else { return Ok(Outcome::fail("no-key")) };
         if invocation.f == "acquire" {
             return self.acquire(session, key).await;
@@ -96,13 +99,6 @@ impl Lock {
             "release" => self.release(session, key, &held).await,
             _ => Ok(Outcome::fail("unsupported")),
         }
-    }
-}
-
-#[async_trait]
-impl Calls for Lock {
-    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Outcome {
-        self.try_call(session, invocation).await.unwrap_or_else(Outcome::from)
     }
 }
 

@@ -23,71 +23,22 @@
 //! A list of children that claims to have hundreds of millions makes the library reserve the memory for them at once;
 //! if the machine refuses, the process aborts.
 //!
-//! A session is not carried over to another connection. It is left to expire, as that of a crashed client is.
+//! A session is not carried over to another connection, except by a [`Nomad`], which is a connection of its own kind. It
+//! is left to expire, as that of a crashed client is.
 
+mod directory;
 mod lock;
+mod multi;
+mod nomad;
 mod outcome;
 mod register;
 mod role;
 mod session;
-
-use async_trait::async_trait;
-
-use super::{Client, Connect, Role, Target};
-use crate::operation::{Invocation, Outcome};
+mod set;
 
 pub(crate) use lock::Lock;
+pub(crate) use multi::Multi;
+pub(crate) use nomad::{Nomad, Travels};
 pub(crate) use register::Register;
-use session::Session;
-
-/// What a workload's operations mean in this protocol.
-#[async_trait]
-pub(crate) trait Calls: Clone + Send + Sync + 'static {
-    /// Makes the call. Every request goes through the session's steps.
-    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Outcome;
-}
-
-/// Makes clients of the ZooKeeper protocol, each with a fresh copy of `C`.
-pub(crate) struct ZooKeeper<C> {
-    calls: C,
-}
-
-impl<C: Calls> ZooKeeper<C> {
-    /// Clients with these calls.
-    pub(crate) fn new(calls: C) -> Self {
-        ZooKeeper { calls }
-    }
-}
-
-#[async_trait]
-impl<C: Calls> Connect for ZooKeeper<C> {
-    async fn connect(&self, target: &Target) -> Result<Box<dyn Client>, String> {
-        let session = Session::open(target).await?;
-        Ok(Box::new(ZooKeeperClient { session, calls: self.calls.clone() }))
-    }
-
-    async fn role(&self, target: &Target) -> Result<Role, String> {
-        role::ask(target).await
-    }
-}
-
-struct ZooKeeperClient<C> {
-    session: Session,
-    calls: C,
-}
-
-#[async_trait]
-impl<C: Calls> Client for ZooKeeperClient<C> {
-    async fn invoke(&mut self, invocation: &Invocation) -> Outcome {
-        self.session.begin();
-        self.calls.call(&mut self.session, invocation).await
-    }
-
-    fn alive(&self) -> bool {
-        self.session.alive()
-    }
-
-    async fn close(&mut self) {
-        self.session.close().await;
-    }
-}
+pub(crate) use session::Session;
+pub(crate) use set::Set;

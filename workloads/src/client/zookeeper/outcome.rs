@@ -7,19 +7,11 @@
 
 use zookeeper_client::Error;
 
+use crate::client::adapter::Effect;
 use crate::operation::Outcome;
 
 /// The token for bytes that make no sense.
 pub(super) const BAD_REPLY: &str = "bad-reply";
-
-/// What a request may have done to the system if its answer is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
-    /// Nothing that this operation is about.
-    None,
-    /// The operation may have taken effect.
-    Write,
-}
 
 /// Why an operation did not get its answer.
 #[derive(Clone, Debug, PartialEq)]

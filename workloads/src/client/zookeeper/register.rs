@@ -1,46 +1,32 @@
 //! Registers: one znode each, `/grudge/register/<key>`.
 //!
-//! An empty znode is an empty register, and so is none. `write` is `setData` at any version; `cas` is `getData` and then `setData` at
-//! the version that was read, so that the server itself compares. The `version` of the history is the mzxid.
-
-use std::collections::BTreeSet;
+//! An empty znode is an empty register, and so is none. `write` is `setData` at any version; `cas` is `getData` and then
+//! `setData` at the version that was read, so that the server itself compares. The `version` of the history is the mzxid.
 
 use async_trait::async_trait;
 use serde_json::Value;
-use zookeeper_client::{Acls, CreateMode, CreateOptions, Error, Stat};
+use zookeeper_client::{Error, Stat};
 
-use super::Calls;
-use super::outcome::{Effect, Stop};
+use super::directory::Known;
+use super::outcome::Stop;
 use super::session::Session;
 use crate::client::Reads;
+use crate::client::adapter::{Calls, Effect};
 use crate::operation::{Invocation, Outcome};
 
 const ROOT: &str = "/grudge/register";
-const DIRECTORY: CreateOptions<'static> = CreateMode::Persistent.with_acls(Acls::anyone_all());
 
 /// Calls on registers.
 #[derive(Clone)]
 pub(crate) struct Register {
     reads: Reads,
-    /// Keys whose znodes this client has seen to exist.
-    known: BTreeSet<String>,
+    znodes: Known,
 }
 
 impl Register {
     /// Registers that are read so.
     pub(crate) fn new(reads: Reads) -> Self {
-        Register { reads, known: BTreeSet::new() }
-    }
-
-    /// Makes the znode if it is not there. This is set-up, not part of any operation: it may be repeated, and an
-    /// operation that does not get past it has sent nothing of its own.
-    async fn ensure(&mut self, session: &mut Session, key: &str) -> Result<String, Stop> {
-        let path = path(key);
-        if !self.known.contains(key) {
-            make_directory(session, &path).await?;
-            self.known.insert(key.to_owned());
-        }
-        Ok(path)
+        Register { reads, znodes: Known::default() }
     }
 
     async fn read(&mut self, session: &mut Session, path: &str) -> Result<(Value, Stat), Stop> {
@@ -70,21 +56,25 @@ impl Register {
         let stat = session.step(Effect::Write, set).await?;
         Ok(Outcome::ok(value.clone(), Some(stat.mzxid)))
     }
+}
 
-    async fn try_call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
+#[async_trait]
+impl Calls<Session> for Register {
+    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
         let Some(key) = &invocation.key else { return Ok(Outcome::fail("no-key")) };
+        let path = format!("{ROOT}/{key}");
         match invocation.f {
-            "read" => match self.read(session, &path(key)).await {
+            "read" => match self.read(session, &path).await {
                 Ok((value, stat)) => Ok(Outcome::ok(value, Some(stat.mzxid))),
                 Err(Stop::Error(_, Error::NoNode)) => Ok(Outcome::ok(Value::Null, None)),
                 Err(stop) => Err(stop),
             },
             "write" => {
-                let path = self.ensure(session, key).await?;
+                self.znodes.ensure(session, &path).await?;
                 self.write(session, &path, &invocation.value).await
             }
             "cas" => {
-                let path = self.ensure(session, key).await?;
+                self.znodes.ensure(session, &path).await?;
                 self.cas(session, &path, &invocation.value).await
             }
             _ => Ok(Outcome::fail("unsupported")),
@@ -92,27 +82,7 @@ impl Register {
     }
 }
 
-#[async_trait]
-impl Calls for Register {
-    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Outcome {
-        self.try_call(session, invocation).await.unwrap_or_else(Outcome::from)
-    }
-}
-
-fn path(key: &str) -> String {
-    format!("{ROOT}/{key}")
-}
-
-/// Makes a persistent znode and its parents, if they are not there.
-pub(super) async fn make_directory(session: &mut Session, path: &str) -> Result<(), Stop> {
-    let client = session.client()?;
-    match session.step(Effect::None, client.mkdir(path, &DIRECTORY)).await {
-        Ok(()) | Err(Stop::Error(_, Error::NodeExists)) => Ok(()),
-        Err(stop) => Err(stop),
-    }
-}
-
-fn decode(data: &[u8]) -> Value {
+pub(super) fn decode(data: &[u8]) -> Value {
     if data.is_empty() {
         return Value::Null;
     }

@@ -5,13 +5,16 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::time::{Instant, timeout, timeout_at};
 use zookeeper_client::{Client, Error, SessionState, StateWatcher};
 
-use super::outcome::{BAD_REPLY, Effect, Stop, token};
-use crate::client::Target;
+use super::outcome::{BAD_REPLY, Stop, token};
+use super::role;
+use crate::client::adapter::{Conversation, Effect};
 use crate::client::contain::{Panicked, contain};
 use crate::client::tasks::Tasks;
+use crate::client::{Role, Target};
 
 /// A session. Its connection is watched during each step: a session that has lost it never sends again.
 pub(crate) struct Session {
@@ -27,9 +30,11 @@ struct Live {
     tasks: Tasks,
 }
 
-impl Session {
-    /// Opens a session at that node, and at no other.
-    pub(super) async fn open(target: &Target) -> Result<Session, String> {
+#[async_trait]
+impl Conversation for Session {
+    type Stop = Stop;
+
+    async fn open(target: &Target) -> Result<Session, String> {
         let tasks = Tasks::default();
         let connector = Client::connector().with_session_timeout(target.ttl).with_fail_eagerly();
         let address = target.address.to_string();
@@ -46,11 +51,29 @@ impl Session {
         Ok(Session { live: Some(Live { client, state, tasks }), timeout: target.timeout, deadline })
     }
 
-    /// A new operation begins, and with it its time.
-    pub(super) fn begin(&mut self) {
+    fn begin(&mut self) {
         self.deadline = Instant::now() + self.timeout;
     }
 
+    fn alive(&self) -> bool {
+        self.live.as_ref().is_some_and(Live::undisturbed)
+    }
+
+    /// Closes the session, so that its ephemeral nodes go at once.
+    async fn close(&mut self) {
+        let Some(Live { client, mut state, tasks }) = self.live.take() else { return };
+        drop(client);
+        let closed = async { while !matches!(state.changed().await, SessionState::Closed | SessionState::Expired) {} };
+        let _ = timeout(self.timeout, closed).await;
+        drop(tasks);
+    }
+
+    async fn role(target: &Target) -> Result<Role, String> {
+        role::ask(target).await
+    }
+}
+
+impl Session {
     /// The patience an operation is given.
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
@@ -59,10 +82,6 @@ impl Session {
     /// When the current operation's time is up.
     pub(super) fn deadline(&self) -> Instant {
         self.deadline
-    }
-
-    pub(super) fn alive(&self) -> bool {
-        self.live.as_ref().is_some_and(Live::undisturbed)
     }
 
     /// The library's client, to make one request with. It sends when its method is called, not when the answer is
@@ -116,15 +135,6 @@ impl Session {
                 Err(_) => Ok(false),
             },
         }
-    }
-
-    /// Closes the session, so that its ephemeral nodes go at once.
-    pub(super) async fn close(&mut self) {
-        let Some(Live { client, mut state, tasks }) = self.live.take() else { return };
-        drop(client);
-        let closed = async { while !matches!(state.changed().await, SessionState::Closed | SessionState::Expired) {} };
-        let _ = timeout(self.timeout, closed).await;
-        drop(tasks);
     }
 }
 

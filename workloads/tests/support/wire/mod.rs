@@ -116,7 +116,7 @@ impl<W: Wire> Server<W> {
 }
 
 fn target(address: SocketAddr, timeout: Duration) -> Target {
-    Target { node: "n1".into(), address, timeout, ttl: Duration::from_secs(60) }
+    Target { node: "n1".into(), address, cluster: Arc::new([]), timeout, ttl: Duration::from_secs(60) }
 }
 
 fn workload<W: Wire>(name: &str) -> Workload {
