@@ -70,11 +70,17 @@ fn items(what: What) -> Vec<Item> {
             .collect(),
         What::Workloads => registry::list()
             .iter()
-            .map(|entry| Item { kind: "workload", name: entry.name.to_owned(), about: entry.summary.to_owned() })
+            .map(|entry| Item { kind: "workload", name: entry.name.to_owned(), about: about(entry) })
             .collect(),
         What::Faults => values::<FaultKind>("fault"),
         What::Bugs => values::<Bug>("bug"),
     }
+}
+
+/// What a workload does, and over which protocols.
+fn about(entry: &registry::Entry) -> String {
+    let protocols = entry.protocols.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    format!("{} [{protocols}]", entry.summary)
 }
 
 fn values<T: ValueEnum>(kind: &'static str) -> Vec<Item> {

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use grudge_workloads::client::Target;
+use grudge_workloads::client::{Peer, Target};
 use grudge_workloads::registry;
 use grudge_workloads::workload::Workload;
 use jiff::Timestamp;
 
 use super::session;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Node};
 use crate::exit::Failure;
 use crate::fault::Arena;
 use crate::logging;
@@ -88,9 +88,12 @@ impl Prepared {
 }
 
 fn targets(spec: &Spec, cluster: &Cluster) -> Vec<Target> {
-    let target = |node: &crate::cluster::Node| Target {
+    let peer = |node: &Node| Peer { node: node.name.clone(), address: node.client_address };
+    let peers: Arc<[Peer]> = cluster.nodes().iter().map(peer).collect();
+    let target = |node: &Node| Target {
         node: node.name.clone(),
         address: node.client_address,
+        cluster: Arc::clone(&peers),
         timeout: spec::std(spec.timeout),
         ttl: spec::std(spec.ttl),
     };

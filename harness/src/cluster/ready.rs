@@ -59,6 +59,7 @@ pub(crate) async fn roles(nodes: &[&Node], connect: &dyn Connect) -> Vec<Result<
         let target = Target {
             node: node.name.clone(),
             address: node.client_address,
+            cluster: std::sync::Arc::default(),
             timeout: ANSWER,
             ttl: Duration::from_secs(1),
         };

@@ -18,6 +18,7 @@ fn run(memory: &Memory, folder: &TempDir, faults: &[FaultKind], time: Duration) 
     let target = |node: &str| Target {
         node: node.to_owned(),
         address: ([127, 0, 0, 1], 1).into(),
+        cluster: std::sync::Arc::default(),
         timeout: Duration::from_millis(100),
         ttl: Duration::from_secs(1),
     };

@@ -171,14 +171,12 @@ async fn exchange(
     request: &[u8],
 ) -> std::io::Result<Result<(wire::Head, Bytes), Malformed>> {
     wire::send(stream, request).await?;
-    loop {
-        let mut answer = wire::receive(stream).await?;
-        match wire::head(&mut answer) {
-            Ok(head) if head.xid == xid => return Ok(Ok((head, answer))),
-            // Nothing else was asked, and no watch is set.
-            Ok(_) | Err(Malformed) => return Ok(Err(Malformed)),
-        }
-    }
+    let mut answer = wire::receive(stream).await?;
+    Ok(match wire::head(&mut answer) {
+        Ok(head) if head.xid == xid => Ok((head, answer)),
+        // Nothing else was asked, and no watch is set.
+        Ok(_) | Err(Malformed) => Err(Malformed),
+    })
 }
 
 /// A code of the protocol as the library's error, for which there is a table.
