@@ -201,7 +201,7 @@ mod tests {
             let spoilt = self.calls > SPOILT;
             match self.defect {
                 Defect::Forgets if spoilt && !values.is_empty() => drop(values.remove(0)),
-                Defect::Stale if spoilt && self.calls % 3 > 0 => drop(values.pop()),
+                Defect::Stale if spoilt && !self.calls.is_multiple_of(3) => drop(values.pop()),
                 Defect::StaleLocally if spoilt && invocation.f == "read-local" => drop(values.pop()),
                 Defect::Invents if spoilt => values.push(now.subsec_nanos().into()),
                 Defect::Halves if spoilt => drop(values.pop()),

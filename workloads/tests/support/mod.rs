@@ -55,7 +55,7 @@ impl Shared {
 }
 
 /// Runs the main phase and then the liveness phase; the history of both.
-async fn run(workload: &mut Workload, workers: usize, targets: &[Target]) -> History {
+pub async fn run(workload: &mut Workload, workers: usize, targets: &[Target]) -> History {
     let done: fn() -> Boxed<Invocation> = || Box::new(grudge_workloads::generator::Sequence::new([]));
     let main = std::mem::replace(&mut workload.main, done());
     let liveness = std::mem::replace(&mut workload.liveness, done());
@@ -134,7 +134,7 @@ async fn phase(
 }
 
 /// How often each operation ended how.
-fn counts(history: &History) -> BTreeMap<(String, &'static str), usize> {
+pub fn counts(history: &History) -> BTreeMap<(String, &'static str), usize> {
     let mut counts = BTreeMap::new();
     for event in &history.events {
         let end = match event.kind {

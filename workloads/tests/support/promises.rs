@@ -17,11 +17,13 @@ pub fn workload(name: &str, protocol: Protocol, seed: u64) -> Workload {
     find(name, protocol, &options).expect("it is in the list")
 }
 
-async fn connect(name: &str, protocol: Protocol, target: &Target) -> Box<dyn Client> {
+/// A client of that workload.
+pub async fn connect(name: &str, protocol: Protocol, target: &Target) -> Box<dyn Client> {
     workload(name, protocol, 1).connect.connect(target).await.expect("the server serves")
 }
 
-async fn is_judged_valid(name: &str, protocol: Protocol, target: Target, each: &[&str]) {
+/// A run of that workload is judged valid, findings included, and each of these operations succeeded ten times.
+pub async fn is_judged_valid(name: &str, protocol: Protocol, target: Target, each: &[&str]) {
     let mut workload = workload(name, protocol, 7);
     let history = run(&mut workload, 4, &[target]).await;
     let counts = counts(&history);
@@ -41,6 +43,48 @@ pub async fn registers_are_linearizable(protocol: Protocol, target: Target) {
 /// A run on locks is judged valid.
 pub async fn locks_keep_their_fenced_promise(protocol: Protocol, target: Target) {
     is_judged_valid("lock", protocol, target, &["acquire", "prove", "release"]).await;
+}
+
+/// A run on sets is judged valid, and so is what local reads showed of the only server.
+pub async fn sets_lose_nothing(protocol: Protocol, target: Target) {
+    is_judged_valid("set", protocol, target, &["add", "read", "read-local"]).await;
+}
+
+/// A run on pairs is judged valid.
+pub async fn pairs_are_whole(protocol: Protocol, target: Target) {
+    is_judged_valid("multi", protocol, target, &["write", "read"]).await;
+}
+
+/// Each operation on a set and on pairs does what it says.
+pub async fn a_collection_does_what_it_says(protocol: Protocol, target: Target) {
+    let mut set = connect("set", protocol, &target).await;
+    let mut multi = connect("multi", protocol, &target).await;
+    let on_x = |f| Invocation::new(f).on("x");
+    let script = [
+        ("set", on_x("read"), json!([])),
+        ("set", on_x("read-local"), json!([])),
+        ("set", on_x("add").with(10), json!(10)),
+        ("set", on_x("add").with(9), json!(9)),
+        ("set", Invocation::new("add").on("y").with(7), json!(7)),
+        ("set", on_x("read"), json!([9, 10])),
+        ("set", on_x("read-local"), json!([9, 10])),
+        ("multi", on_x("read"), json!([[], []])),
+        ("multi", on_x("write").with(10), json!(10)),
+        ("multi", on_x("write").with(9), json!(9)),
+        ("multi", Invocation::new("write").on("y").with(7), json!(7)),
+        ("multi", on_x("read"), json!([[9, 10], [9, 10]])),
+    ];
+    let mut last = 0;
+    for (name, invocation, expected) in script {
+        let client = if name == "set" { &mut set } else { &mut multi };
+        let Outcome::Ok { value, version } = client.invoke(&invocation).await else { panic!("{invocation:?}") };
+        assert_eq!(value, expected, "{invocation:?}");
+        assert!(version.is_none_or(|version| version >= last), "{invocation:?}: {version:?} after {last}");
+        last = version.unwrap_or(last);
+    }
+    assert!(last > 0, "puts have versions");
+    set.close().await;
+    multi.close().await;
 }
 
 /// Each operation on a register does what it says, and versions never go back.
