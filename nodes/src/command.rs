@@ -79,6 +79,9 @@ pub struct NodeArgs {
     /// What its random timeouts are drawn from
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// A file to append what the replica reports of itself to: leaders, followers, and every entry it applies
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
     /// The unit of its timeouts in milliseconds: Raft's heartbeat, ZooKeeper's tick
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub tick: Option<u64>,
@@ -142,8 +145,8 @@ where
     let peers = args.addresses();
     let peer_listener = driver::listen("peers", peers[&id]).await?;
     let client_listener = driver::listen("clients", args.client).await?;
-    let (cluster, data) = (args.cluster.clone(), args.data.clone());
-    let options = driver::Options { cluster, id, data, listener: peer_listener, peers };
+    let (cluster, data, events) = (args.cluster.clone(), args.data.clone(), args.events.clone());
+    let options = driver::Options { cluster, id, data, listener: peer_listener, peers, events };
     let mut driver: Driver<R> = driver::start(options, config)?;
     tracing::info!(node = %id, client = %args.client, seed = args.seed, bugs = ?args.bugs, "serving");
     let mut front = tokio::spawn(serve(driver.handle(), client_listener));

@@ -5,6 +5,7 @@ pub mod bugs;
 pub mod command;
 pub mod driver;
 pub mod etcd;
+pub mod events;
 pub mod kv;
 mod outbox;
 pub mod point;

@@ -9,8 +9,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Stop;
 use super::disk::Writes;
+use super::halt::Halt;
 use super::handle::{Clients, FromClient};
 use super::peers::Peers;
+use crate::events;
 use crate::outbox::{Leaving, Outbox};
 use crate::replica::{ClientId, Event, Input, NodeId, Output, Replica};
 use crate::wal::WalError;
@@ -38,6 +40,9 @@ pub(super) struct Core<R: Replica> {
     writes: Writes<R::Record>,
     peers: Peers<R::Message>,
     clients: BTreeMap<ClientId, mpsc::Sender<R::Reply>>,
+    halt: Halt,
+    /// Where its events are written down, if anybody wants them.
+    events: Option<events::Writer>,
 }
 
 enum Wake<R: Replica> {
@@ -49,8 +54,15 @@ enum Wake<R: Replica> {
 }
 
 impl<R: Replica> Core<R> {
-    pub(super) fn new(id: NodeId, writes: Writes<R::Record>, peers: Peers<R::Message>) -> Self {
-        Core { id, started: Instant::now(), outbox: Outbox::new(), writes, peers, clients: BTreeMap::new() }
+    pub(super) fn new(
+        id: NodeId,
+        writes: Writes<R::Record>,
+        peers: Peers<R::Message>,
+        halt: Halt,
+        events: Option<events::Writer>,
+    ) -> Self {
+        let (outbox, clients) = (Outbox::new(), BTreeMap::new());
+        Core { id, started: Instant::now(), outbox, writes, peers, clients, halt, events }
     }
 
     /// Runs the replica to its end, and waits until its log is closed.
@@ -124,26 +136,51 @@ impl<R: Replica> Core<R> {
             replica.check()
         })?
         .map_err(Stop::Broken)?;
-        for output in outputs {
-            if let Some(write) = self.outbox.push(output, |_| false) {
-                self.writes.queue(write);
-            }
-        }
+        self.push(outputs);
         self.release();
         Ok(())
     }
 
+    fn push(&mut self, outputs: Vec<Output<R>>) {
+        for output in outputs {
+            if let Some(write) = self.outbox.push(output, |point| self.halt.is_armed(point)) {
+                self.writes.queue(write);
+            }
+        }
+    }
+
     fn release(&mut self) {
-        while let Some(output) = self.outbox.pop() {
-            match output {
+        while let Some(leaving) = self.outbox.pop() {
+            match leaving {
                 Leaving::Output(Output::Send { to, message }) => self.peers.send(to, message),
                 Leaving::Output(Output::Reply { client, reply }) => self.reply(client, reply),
-                Leaving::Output(Output::Event(event)) => log(self.id, &event),
+                Leaving::Output(Output::Event(event)) => self.report(&event),
                 Leaving::Output(Output::Persist(_) | Output::Rewrite(_)) => {
                     unreachable!("an outbox turns writes into barriers")
                 }
-                Leaving::Halt(_) => unreachable!("no point is armed"),
+                Leaving::Halt(point) => {
+                    self.report(&Event::Reached(point));
+                    self.write_events();
+                    self.halt.stop(point, || self.peers.have_left());
+                    let held = self.outbox.go_on();
+                    self.push(held);
+                }
             }
+        }
+        self.write_events();
+    }
+
+    fn report(&mut self, event: &Event) {
+        log(self.id, event);
+        if let Some(events) = &mut self.events {
+            events.note(event);
+        }
+    }
+
+    fn write_events(&mut self) {
+        if let Some(Err(error)) = self.events.as_mut().map(events::Writer::flush) {
+            tracing::error!(%error, "no more events are written down");
+            self.events = None;
         }
     }
 

@@ -8,6 +8,8 @@
 //!   it, and says so to the core: group fsync (`disk.rs`).
 //! - Tasks move frames between peers over TCP. The network may lose, so a peer's queue that is full drops, a
 //!   connection that stalls is given up and made anew (`peers.rs`).
+//! - Somebody outside may have the process halted exactly at a [`Point`](crate::point::Point): a file says where
+//!   (`halt.rs`).
 //! - Front ends talk to the core through a [`Handle`]; a queue that is full makes them wait (`handle.rs`).
 //!
 //! # How it ends
@@ -18,6 +20,7 @@
 mod core;
 mod disk;
 mod frame;
+mod halt;
 mod handle;
 mod peers;
 
@@ -29,6 +32,7 @@ use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::events::{self, EventsError};
 use crate::replica::{NodeId, Replica};
 use crate::wal::{Wal, WalError};
 
@@ -50,6 +54,8 @@ pub struct Options {
     pub listener: TcpListener,
     /// Where it reaches its peers. An entry for itself is not used.
     pub peers: BTreeMap<NodeId, SocketAddr>,
+    /// The file to which it appends its [events](crate::events), if anybody wants them.
+    pub events: Option<PathBuf>,
 }
 
 /// Why a driver could not begin.
@@ -70,6 +76,9 @@ pub enum StartError {
     /// The log cannot be used.
     #[error(transparent)]
     Log(#[from] WalError),
+    /// The events cannot be written down.
+    #[error(transparent)]
+    Events(#[from] EventsError),
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
@@ -122,6 +131,8 @@ pub fn start<R: Replica>(options: Options, config: R::Config) -> Result<Driver<R
     let (wal, recovered) = Wal::<R::Record>::open(&options.data)?;
     let id = options.id;
     tracing::info!(node = %id, records = recovered.records.len(), torn_bytes = recovered.torn, "log read");
+    let events = options.events.as_deref().map(events::Writer::begin).transpose()?;
+    let halt = halt::Halt::new(&options.data);
     let (messages_in, messages) = mpsc::channel(QUEUE);
     let (handle, clients) = handle::channel(QUEUE);
     let (synced_in, synced) = mpsc::unbounded_channel();
@@ -129,7 +140,7 @@ pub fn start<R: Replica>(options: Options, config: R::Config) -> Result<Driver<R
     let (stop, stopped) = oneshot::channel();
     let writes = disk::start(wal, synced_in)?;
     let (network, peers) = peers::start::<R>(options, messages_in);
-    let core = core::Core::<R>::new(id, writes, peers);
+    let core = core::Core::<R>::new(id, writes, peers, halt, events);
     let inbox = core::Inbox { messages, clients, synced, asked };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     std::thread::Builder::new().name("replica".to_owned()).spawn(move || {

@@ -73,6 +73,11 @@ impl<M> Peers<M> {
             None => tracing::error!(peer = %to, "a message for nobody: give its address with --peer"),
         }
     }
+
+    /// Whether nothing waits for a connection any more.
+    pub(super) fn have_left(&self) -> bool {
+        self.queues.values().all(|queue| queue.capacity() == queue.max_capacity())
+    }
 }
 
 /// Starts to listen and to connect.

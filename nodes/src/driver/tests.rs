@@ -11,7 +11,8 @@ use tokio::time::timeout;
 
 use super::frame::Hello;
 use super::*;
-use crate::replica::{ClientId, Input, Output, Time};
+use crate::point::Point;
+use crate::replica::{ClientId, Event, Input, Output, Time};
 
 /// Generous: a loaded machine must not fail a test.
 const LONG: Duration = Duration::from_secs(30);
@@ -43,6 +44,8 @@ enum Ask {
     Rewrite,
     /// Answer so many times.
     Flood(usize),
+    /// Write this number, come to a point, write the next one, answer.
+    Point(u64),
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -87,6 +90,14 @@ impl Replica for Toy {
                     out.push(Output::Rewrite(self.durable.clone()));
                     out.push(Output::Reply { client, reply: Vec::new() });
                 }
+                Ask::Point(number) => {
+                    self.durable.extend([number, number + 1]);
+                    out.push(Output::Persist(vec![number]));
+                    out.push(Output::Event(Event::Reached(Point::RaftElected)));
+                    out.push(Output::Persist(vec![number + 1]));
+                    out.push(Output::Event(Event::Looking));
+                    out.push(Output::Reply { client, reply: self.durable.clone() });
+                }
                 Ask::Flood(count) => out.extend((0..count).map(|_| Output::Reply { client, reply: Vec::new() })),
             },
             Input::Persisted(_) => {}
@@ -111,8 +122,9 @@ async fn socket() -> (TcpListener, SocketAddr) {
 fn toy(id: u64, data: &Path, listener: TcpListener, peers: &[(u64, SocketAddr)]) -> Result<Driver<Toy>, StartError> {
     let peers: BTreeMap<NodeId, SocketAddr> = peers.iter().map(|&(id, address)| (NodeId(id), address)).collect();
     let config = Config { peers: peers.keys().copied().filter(|peer| peer.0 != id).collect() };
+    let events = Some(data.join(format!("{id}.events")));
     let data = data.join(id.to_string());
-    start(Options { cluster: "toys".to_owned(), id: NodeId(id), data, listener, peers }, config)
+    start(Options { cluster: "toys".to_owned(), id: NodeId(id), data, listener, peers, events }, config)
 }
 
 async fn alone(data: &Path) -> Driver<Toy> {
@@ -266,4 +278,98 @@ async fn errors_at_the_start_say_what_to_do() {
     let _first = alone(dir.path()).await;
     let second = toy(1, dir.path(), socket().await.0, &[]).expect_err("the directory is taken").to_string();
     assert!(second.contains("is in use by process"), "{second}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_life_adds_its_events_to_the_file() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for life in 1..=2 {
+        let driver = alone(dir.path()).await;
+        ask(&driver, Ask::Point(life * 10)).await;
+        driver.stop().await;
+    }
+    let reported = |life| [(life, Event::Reached(Point::RaftElected)), (life, Event::Looking)];
+    let events = events::read(&dir.path().join("1.events")).expect("the events of two lives");
+    assert_eq!(events, [reported(1), reported(2)].concat());
+}
+
+/// Tells the test's own process, when it is started again as a replica, where its data is.
+const HALTS_IN: &str = "GRUDGE_TEST_HALTS_IN";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_halt_file_stops_the_process_exactly_at_its_point() {
+    if let Some(data) = std::env::var_os(HALTS_IN) {
+        let driver = alone(Path::new(&data)).await;
+        ask(&driver, Ask::Point(1)).await;
+        ask(&driver, Ask::Point(3)).await;
+        driver.stop().await;
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("1");
+    std::fs::create_dir(&data).expect("it is empty");
+    std::fs::write(data.join("halt"), "raft-elected 2\n").expect("it can be written");
+    let mut replica = Stoppable::start(dir.path());
+    replica.wait_for("it stops", |replica| replica.state() == Some('T'));
+    assert!(!data.join("halt").exists(), "the file is used up");
+    assert_eq!(written(&data), [1, 2, 3], "4 was pushed after the point");
+    let events = dir.path().join("1.events");
+    let last = events::read(&events).expect("whole lines").pop();
+    assert_eq!(last, Some((1, Event::Reached(Point::RaftElected))), "Looking was pushed after the point");
+    nix::sys::signal::kill(replica.pid(), nix::sys::signal::Signal::SIGCONT).expect("it is there");
+    replica.wait_for("it ends", |replica| replica.process.try_wait().expect("it is our child").is_some());
+    assert!(replica.process.wait().expect("it has ended").success(), "it went on in order");
+    assert_eq!(written(&data), [1, 2, 3, 4]);
+    assert_eq!(events::read(&events).expect("whole lines").last(), Some(&(1, Event::Looking)));
+}
+
+/// What the log of a process that is stopped holds.
+fn written(data: &Path) -> Vec<u64> {
+    let copy = tempfile::tempdir().expect("a directory");
+    std::fs::copy(data.join("wal"), copy.path().join("wal")).expect("the log can be copied");
+    Wal::<u64>::open(copy.path()).expect("a log").1.records
+}
+
+/// This test once more, in a process that may be stopped; it is ended with its owner.
+struct Stoppable {
+    process: std::process::Child,
+}
+
+impl Stoppable {
+    fn start(data: &Path) -> Self {
+        let test = "driver::tests::a_halt_file_stops_the_process_exactly_at_its_point";
+        let process = std::process::Command::new(std::env::current_exe().expect("this test has a file"))
+            .args(["--exact", test])
+            .env(HALTS_IN, data)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .expect("this test starts again");
+        Stoppable { process }
+    }
+
+    fn pid(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(i32::try_from(self.process.id()).expect("a process id"))
+    }
+
+    /// The letter in `/proc`.
+    fn state(&self) -> Option<char> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).ok()?;
+        stat.rsplit(") ").next()?.chars().next()
+    }
+
+    fn wait_for(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) {
+        let began = std::time::Instant::now();
+        while !holds(self) {
+            assert!(began.elapsed() < LONG, "not within {LONG:?}: {what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Stoppable {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }

@@ -60,6 +60,7 @@ impl Cluster {
             data: self.data.path().join(id.to_string()),
             listener: peers,
             peers: self.peers.clone(),
+            events: None,
         };
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
         let zab = zab::Config::new(id, self.peers.keys().copied().collect());

@@ -1,5 +1,9 @@
 //! A toy: the node with the lowest number sequences values for all, durably or not, wrongly or not.
 
+mod clients;
+mod faults;
+mod points;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,7 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::agreement::Agreement;
+use crate::point::Point;
 use crate::replica::{ClientId, Event, Input, NodeId, Output, Replica, Time};
+
+/// Asked for this value, the toy writes it, comes to a point, writes the next one and answers.
+const POINTED: u64 = 9_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
@@ -88,6 +96,13 @@ impl Replica for Toy {
                     let from = self.log.len() as u64;
                     out.push(Output::Send { to: NodeId(1), message: Message::Want { from } });
                 }
+            }
+            Input::Request { client, request: POINTED } if self.leads() => {
+                self.log.extend([POINTED, POINTED + 1]);
+                out.push(Output::Persist(vec![POINTED]));
+                out.push(Output::Event(Event::Reached(Point::RaftElected)));
+                out.push(Output::Persist(vec![POINTED + 1]));
+                out.push(Output::Reply { client, reply: self.log.len() as u64 });
             }
             Input::Request { client, request } if self.leads() => {
                 assert!(self.config.flaw != Flaw::Panics || self.log.len() < 2, "the third value is one too many");
