@@ -63,9 +63,10 @@ pub enum Bug {
     /// A snapshot that is due at a multi is taken in the middle of it, and claims the multi's zxid (ZOOKEEPER-3127).
     /// Who starts from it never carries out the rest.
     ZabMultiZxid,
-    /// A server takes a client that has seen more than it has itself: the check of `lastZxidSeen`, by which ZooKeeper
-    /// keeps a session from reading backwards, is dropped. The second line of defence is off too: that the leader,
-    /// asked for the session, answers in order behind its commits. It is still asked, but not waited for.
+    /// A server takes a client that has seen more than the server itself (the check of `lastZxidSeen`, which ClickHouse
+    /// Keeper lacked until its pull request 90016). A session that goes to a server which is behind reads backwards.
+    /// The second line of defence is off too: that the leader, asked for the session, answers in order behind its
+    /// commits. It is still asked, but not waited for.
     ZabStaleConnect,
 }
 

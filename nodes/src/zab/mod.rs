@@ -328,4 +328,4 @@ impl Zab {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

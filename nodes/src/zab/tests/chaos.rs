@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::halts::Halts;
 use super::teller::{Config, Reply, Request, Teller};
 use crate::bugs::Bug;
 use crate::replica::{ClientId, NodeId};
@@ -104,13 +105,42 @@ impl Clients {
     }
 }
 
+/// What a peer is up against.
+pub(super) struct Trial {
+    pub(super) options: Options,
+    pub(super) chaos: Chaos,
+    /// How often, at each look, a point is armed.
+    pub(super) halts: f64,
+}
+
+impl Trial {
+    /// All kinds of faults, as it comes.
+    pub(super) fn of(nodes: u64) -> Trial {
+        Trial { options: Options::nodes(nodes), chaos: Chaos::until(CHAOS), halts: 0.0 }
+    }
+
+    /// And faults at points.
+    pub(super) fn halting(nodes: u64) -> Trial {
+        Trial { halts: 0.03, ..Trial::of(nodes) }
+    }
+
+    /// Disks so slow that there is always something to lose, and many losses of power.
+    pub(super) fn powerless(nodes: u64) -> Trial {
+        let (gap, hold) = (Span::millis(20, 400), Span::millis(10, 1_500));
+        let chaos = Chaos { gap, hold, power_loss: 10, partition: 8, slow_disk: 0, leader: 0.3, ..Chaos::until(CHAOS) };
+        Trial { options: Options { fsync: Span::millis(20, 100), ..Options::nodes(nodes) }, chaos, halts: 0.0 }
+    }
+}
+
 /// Chaos, calm, then one more number that must reach everybody.
-pub(super) fn scenario(seed: u64, options: Options, bugs: &[Bug], chaos: Chaos) -> Result<Clients, Violation> {
+pub(super) fn scenario(seed: u64, trial: &Trial, bugs: &[Bug]) -> Result<Clients, Violation> {
     let compact_above = if seed.is_multiple_of(2) { 50 } else { usize::MAX };
-    let mut world = world(seed, options, bugs, compact_above);
+    let mut world = world(seed, trial.options.clone(), bugs, compact_above);
     let mut clients = Clients::default();
-    world.chaos(chaos);
+    let mut halts = Halts::new(seed, trial.halts, CHAOS);
+    world.chaos(trial.chaos.clone());
     while world.now() < CHAOS {
+        halts.act(&mut world);
         clients.ask(&mut world);
         world.run_for(STEP)?;
         clients.listen(&mut world)?;
@@ -136,36 +166,33 @@ pub(super) fn scenario(seed: u64, options: Options, bugs: &[Bug], chaos: Chaos) 
 
 #[test]
 fn three_peers_survive_all_faults() {
-    for_each_seed(0..150, |seed| scenario(seed, Options::nodes(3), &[], Chaos::until(CHAOS)).map(drop));
+    for_each_seed(0..150, |seed| scenario(seed, &Trial::of(3), &[]).map(drop));
 }
 
 #[test]
 fn five_peers_survive_all_faults() {
-    for_each_seed(1_000..1_100, |seed| scenario(seed, Options::nodes(5), &[], Chaos::until(CHAOS)).map(drop));
+    for_each_seed(1_000..1_100, |seed| scenario(seed, &Trial::of(5), &[]).map(drop));
 }
 
 #[test]
 fn five_peers_survive_network_faults() {
-    for_each_seed(2_000..2_050, |seed| scenario(seed, Options::nodes(5), &[], Chaos::network(CHAOS)).map(drop));
+    let trial = Trial { chaos: Chaos::network(CHAOS), ..Trial::of(5) };
+    for_each_seed(2_000..2_050, |seed| scenario(seed, &trial, &[]).map(drop));
 }
 
 #[test]
 fn slow_disks_and_frequent_power_losses_are_survived() {
-    for_each_seed(3_000..3_050, |seed| scenario(seed, slow_disks(), &[], power_losses()).map(drop));
+    for_each_seed(3_000..3_050, |seed| scenario(seed, &Trial::powerless(3), &[]).map(drop));
+}
+
+#[test]
+fn faults_at_points_are_survived() {
+    for_each_seed(4_000..4_100, |seed| scenario(seed, &Trial::halting(3), &[]).map(drop));
+    for_each_seed(5_000..5_050, |seed| scenario(seed, &Trial::halting(5), &[]).map(drop));
 }
 
 #[test]
 fn chaos_leaves_enough_time_for_work() {
-    let answered = scenario(1, Options::nodes(3), &[], Chaos::until(CHAOS)).map(|clients| clients.added.len());
+    let answered = scenario(1, &Trial::of(3), &[]).map(|clients| clients.added.len());
     assert!(answered.as_ref().is_ok_and(|answered| *answered > 100), "{answered:?} numbers of 500 were answered");
-}
-
-/// Disks so slow that there is always something to lose.
-pub(super) fn slow_disks() -> Options {
-    Options { fsync: Span::millis(20, 100), ..Options::nodes(3) }
-}
-
-pub(super) fn power_losses() -> Chaos {
-    let (gap, hold) = (Span::millis(20, 400), Span::millis(10, 1_500));
-    Chaos { gap, hold, power_loss: 10, partition: 8, slow_disk: 0, leader: 0.3, ..Chaos::until(CHAOS) }
 }

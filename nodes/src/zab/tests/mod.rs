@@ -3,6 +3,7 @@
 mod chaos;
 mod ensemble;
 mod golden;
+pub(crate) mod halts;
 mod hostile;
 mod links;
 mod planted;

@@ -3,47 +3,53 @@
 
 use std::time::Duration;
 
-use super::chaos::{CHAOS, power_losses, scenario, slow_disks, world};
+use super::chaos::{Trial, scenario, world};
 use super::teller::{Reply, Request, Teller};
 use crate::bugs::Bug;
 use crate::point::Point;
 use crate::replica::NodeId;
-use crate::sim::{Chaos, Crash, Options, Violation, World, expect_violation, for_each_seed};
+use crate::sim::{Crash, Options, Violation, World, expect_violation, for_each_seed};
 
 /// How long anything that must happen in a calm world may take.
 const SOON: Duration = Duration::from_secs(5);
 
 /// Is found within as many seeds of chaos, over which the correct peers break nothing.
-fn chaos_finds(bug: Bug, options: &Options, chaos: &Chaos, seeds: std::ops::Range<u64>) {
-    let run = |seed, bugs: &[Bug]| scenario(seed, options.clone(), bugs, chaos.clone()).map(drop);
-    let violation = expect_violation(seeds, |seed| run(seed, &[bug]));
+fn chaos_finds(bug: Bug, trial: &Trial, seeds: std::ops::Range<u64>) {
+    let violation = expect_violation(seeds, |seed| scenario(seed, trial, &[bug]).map(drop));
     assert!(!violation.what.starts_with("liveness"), "{violation}");
-    for_each_seed(0..violation.seed + 1, |seed| run(seed, &[]));
+    for_each_seed(0..violation.seed + 1, |seed| scenario(seed, trial, &[]).map(drop));
 }
 
 #[test]
 fn a_skipped_truncation_is_found() {
-    chaos_finds(Bug::ZabSkipTrunc, &Options::nodes(3), &Chaos::until(CHAOS), 0..40);
+    chaos_finds(Bug::ZabSkipTrunc, &Trial::of(3), 0..40);
 }
 
 #[test]
 fn an_acknowledgement_before_the_fsync_is_found() {
-    chaos_finds(Bug::ZabAckBeforeFsync, &slow_disks(), &power_losses(), 0..400);
+    chaos_finds(Bug::ZabAckBeforeFsync, &Trial::powerless(3), 0..400);
 }
 
 #[test]
 fn a_state_kept_in_memory_is_found() {
-    chaos_finds(Bug::ZabSnapMemory, &Options::nodes(3), &Chaos::until(CHAOS), 0..100);
+    chaos_finds(Bug::ZabSnapMemory, &Trial::of(3), 0..100);
 }
 
 #[test]
 fn a_forgotten_promise_is_found() {
-    chaos_finds(Bug::ZabForgetAccepted, &slow_disks(), &power_losses(), 0..100);
+    chaos_finds(Bug::ZabForgetAccepted, &Trial::halting(3), 0..100);
 }
 
 #[test]
 fn a_hole_in_the_log_that_others_are_sent_is_found() {
-    chaos_finds(Bug::ZabLogHole, &Options::nodes(5), &Chaos::until(CHAOS), 0..100);
+    chaos_finds(Bug::ZabLogHole, &Trial::of(5), 0..100);
+}
+
+#[test]
+fn faults_at_points_find_what_has_narrow_windows() {
+    for bug in [Bug::ZabEpochBeforeLog, Bug::ZabNewleaderAckEarly] {
+        chaos_finds(bug, &Trial::halting(3), 0..200);
+    }
 }
 
 /// Three peers in step, and who they are.

@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::bugs::Bug;
 use crate::sim::{Chaos, Options, Violation, World, expect_violation, for_each_seed};
+use crate::zab::tests::halts::Halts;
 use crate::znode::{Config, Replica};
 
 const STEP: Duration = Duration::from_millis(10);
@@ -20,6 +21,8 @@ const TIMEOUT_MS: u32 = 2000;
 const REGISTER: &str = "/register";
 /// How often, at each look, a client that waits for nothing goes to another server.
 const HOP: f64 = 0.005;
+/// How often, at each look, a point is armed in a run with faults at points.
+const HALTS: f64 = 0.015;
 /// The two nodes that one multi creates.
 const LEFT: fn(usize) -> String = |pair| format!("/left-{pair}");
 const RIGHT: fn(usize) -> String = |pair| format!("/right-{pair}");
@@ -281,12 +284,14 @@ impl Session {
 }
 
 /// Chaos, then calm: what was answered is on every server, and all servers are alike.
-fn scenario(seed: u64, nodes: u64, bugs: &[Bug]) -> Result<usize, Violation> {
+fn scenario(seed: u64, nodes: u64, halts: f64, bugs: &[Bug]) -> Result<usize, Violation> {
     let mut world = world(seed, nodes, bugs);
     let mut clients = Clients::new(seed);
     let mut rounds = 0;
+    let mut halts = Halts::new(seed, halts, CHAOS);
     world.chaos(Chaos::until(CHAOS));
     while world.now() < CHAOS {
+        halts.act(&mut world);
         clients.act(&mut world);
         world.run_for(STEP)?;
         clients.listen(&mut world)?;
@@ -332,23 +337,29 @@ fn scenario(seed: u64, nodes: u64, bugs: &[Bug]) -> Result<usize, Violation> {
 
 #[test]
 fn three_servers_keep_their_promises_under_all_faults() {
-    for_each_seed(0..60, |seed| scenario(seed, 3, &[]).map(drop));
+    for_each_seed(0..60, |seed| scenario(seed, 3, 0.0, &[]).map(drop));
 }
 
 #[test]
 fn five_servers_keep_their_promises_under_all_faults() {
-    for_each_seed(1_000..1_030, |seed| scenario(seed, 5, &[]).map(drop));
+    for_each_seed(1_000..1_030, |seed| scenario(seed, 5, 0.0, &[]).map(drop));
+}
+
+#[test]
+fn servers_keep_their_promises_under_faults_at_points() {
+    for_each_seed(2_000..2_030, |seed| scenario(seed, 3, HALTS, &[]).map(drop));
+    for_each_seed(3_000..3_020, |seed| scenario(seed, 5, HALTS, &[]).map(drop));
 }
 
 #[test]
 fn chaos_leaves_enough_time_for_work() {
-    let answers = scenario(1, 3, &[]).expect("seed 1 is one of the seeds above");
+    let answers = scenario(1, 3, 0.0, &[]).expect("seed 1 is one of the seeds above");
     assert!(answers > 300, "only {answers} answers");
 }
 
 /// The seeds are among those over which the correct servers keep their promises.
 fn found(bug: Bug, seen_as: &[&str]) {
-    let violation = expect_violation(0..60, |seed| scenario(seed, 3, &[bug]).map(drop));
+    let violation = expect_violation(0..60, |seed| scenario(seed, 3, 0.0, &[bug]).map(drop));
     assert!(seen_as.iter().any(|words| violation.what.contains(words)), "{violation}");
 }
 
