@@ -1,6 +1,7 @@
 # make demo    installs what is missing, builds, and breaks a five-node cluster for half a minute
 # make test    everything that must be green before a change lands
 # make build   the release binary, target/release/grudge
+# make bench   how many simulated seconds pass in a second, checkers included
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,10 +12,15 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 GRUDGE := target/release/grudge
 DEMO := test zab --workload lock --faults partition,pause,kill --nodes 5 --time 30s
 
-.PHONY: demo test build fmt clippy doc deps cargo iptables
+.PHONY: demo test bench build fmt clippy doc deps cargo iptables
 
 demo: build iptables
 	./$(GRUDGE) $(DEMO)
+
+bench: build
+	for system in raft zab; do for workload in register lock; do \
+	  ./$(GRUDGE) sim $$system --workload $$workload --seeds 0..200; \
+	done; done
 
 build: cargo
 	cargo build --release --locked --bin grudge

@@ -1,7 +1,9 @@
 //! Runs in simulated time: exactly repeatable, and able to tell a broken replica from a correct one.
 
+use grudge::nemesis::schedule::{Rearm, Whom};
 use grudge::sim::{self, Simulated};
 use grudge::spec::Spec;
+use grudge_checkers::history::{Event, Process};
 use grudge_checkers::verdict::Verdict;
 use rayon::prelude::*;
 
@@ -98,5 +100,28 @@ fn planted_bugs_are_found() {
             matches!(simulated.verdict(), Verdict::Invalid { .. })
         });
         assert!(found.is_some(), "none of 200 seeds finds it: {text}");
+    }
+}
+
+/// What clients did, and when; rows of the nemesis lie between in one way or another.
+fn clients(run: &Simulated) -> Vec<Event> {
+    let events = run.history.events.iter().filter(|event| event.process != Process::Nemesis);
+    events.map(|event| Event { index: 0, ..event.clone() }).collect()
+}
+
+#[test]
+fn a_recorded_schedule_played_as_a_script_gives_the_same_history() {
+    for text in [ALL[0], ALL[5]] {
+        for seed in 0..5 {
+            let spec = spec(text, seed);
+            let first = run(&spec);
+            let script = first.schedule.script(Rearm::Time, Whom::Done);
+            assert!(!script.is_empty(), "{}", again(&spec));
+            let played = run(&Spec { script, faults: Vec::new(), ..spec.clone() });
+            let (recorded, replayed) = (clients(&first), clients(&played));
+            let differ = recorded.iter().zip(&replayed).find(|(a, b)| a != b);
+            assert!(differ.is_none(), "{}: {differ:?}", again(&spec));
+            assert_eq!(recorded.len(), replayed.len(), "{}", again(&spec));
+        }
     }
 }

@@ -1,15 +1,17 @@
 //! `grudge sim`: the same test in simulated time, one seed or many.
 
+use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
 use grudge_checkers::verdict::Verdict;
+use grudge_workloads::workload::Judgement;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use rayon::prelude::*;
@@ -25,6 +27,10 @@ use crate::store::{self, RunFolder};
 
 /// Operations a second over all workers, unless another rate is asked for.
 const USUAL_RATE: f64 = 100.0;
+/// Of how many failing seeds of a sweep the folder is kept; the command that repeats one is printed for all.
+const MOST_KEPT: usize = 20;
+/// A reason longer than this is cut where a sweep complains; the folder has all of it.
+const REASON_WIDTH: usize = 200;
 
 #[derive(Debug, Args)]
 pub(super) struct SimArgs {
@@ -127,8 +133,11 @@ fn try_seed(args: &SimArgs, spec: &Spec, progress: &Progress) -> Result<Trial, F
     let simulated = sim::run(spec)?;
     let verdict = simulated.verdict();
     if verdict != Verdict::Valid {
-        let (folder, results) = keep(args, spec, Timestamp::now(), &simulated)?;
-        progress.print(&complaint(spec, &results, &folder));
+        let folder = match progress.kept.fetch_add(1, Ordering::Relaxed) {
+            kept if kept < MOST_KEPT => Some(keep(args, spec, Timestamp::now(), &simulated)?.0),
+            _ => None,
+        };
+        progress.print(&complaint(spec, &verdict, &simulated.judgements, folder.as_ref()));
     }
     progress.count(&verdict, simulated.simulated);
     let digest = simulated.digest()?;
@@ -136,28 +145,27 @@ fn try_seed(args: &SimArgs, spec: &Spec, progress: &Progress) -> Result<Trial, F
 }
 
 /// What is said at once of a seed that is not valid.
-fn complaint(spec: &Spec, results: &Results, folder: &RunFolder) -> String {
-    let broken = results.judgements.iter().filter(|judged| !judged.finding && judged.verdict != Verdict::Valid);
-    let lines: String = broken
-        .map(|judged| {
-            let reason = match &judged.verdict {
-                Verdict::Invalid { witness } => witness.reason.as_str(),
-                Verdict::Unknown { reason } => reason.as_str(),
-                Verdict::Valid => "",
-            };
-            let first = reason.lines().next().unwrap_or_default();
-            format!("  {}: {}: {first}\n", judged.checker, word(&judged.verdict))
-        })
-        .collect();
-    let here = std::env::current_dir().unwrap_or_default();
-    let path = folder.path().strip_prefix(here).unwrap_or(folder.path());
-    format!(
-        "seed {}: {}\n{lines}  kept in {}\n  again: {}\n",
-        spec.seed,
-        word(&results.verdict),
-        path.display(),
-        again(spec.seed, std::env::args())
-    )
+fn complaint(spec: &Spec, verdict: &Verdict, judgements: &[Judgement], folder: Option<&RunFolder>) -> String {
+    let mut text = format!("seed {}: {}\n", spec.seed, word(verdict));
+    for judgement in judgements.iter().filter(|judgement| !judgement.finding) {
+        let reason = match &judgement.verdict {
+            Verdict::Valid => continue,
+            Verdict::Invalid { witness } => &witness.reason,
+            Verdict::Unknown { reason } => reason,
+        };
+        let mut line: String = reason.lines().next().unwrap_or_default().chars().take(REASON_WIDTH).collect();
+        if line.len() < reason.len() {
+            line.push('…');
+        }
+        let _ = writeln!(text, "  {}: {}: {line}", judgement.checker, word(&judgement.verdict));
+    }
+    if let Some(folder) = folder {
+        let here = std::env::current_dir().unwrap_or_default();
+        let path = folder.path().strip_prefix(here).unwrap_or(folder.path());
+        let _ = writeln!(text, "  kept in {}", path.display());
+    }
+    let _ = writeln!(text, "  again: {}", again(spec.seed, std::env::args()));
+    text
 }
 
 /// The command line that runs one seed of this sweep alone.
@@ -212,6 +220,8 @@ struct Progress {
     invalid: AtomicU64,
     unknown: AtomicU64,
     milliseconds: AtomicU64,
+    /// How many failing seeds there were before.
+    kept: AtomicUsize,
 }
 
 impl Progress {
@@ -223,7 +233,14 @@ impl Progress {
         bar.set_style(style);
         logging::set_progress(Some(bar.clone()));
         let count = || AtomicU64::new(0);
-        Progress { bar, begun: Instant::now(), invalid: count(), unknown: count(), milliseconds: count() }
+        Progress {
+            bar,
+            begun: Instant::now(),
+            invalid: count(),
+            unknown: count(),
+            milliseconds: count(),
+            kept: AtomicUsize::new(0),
+        }
     }
 
     fn count(&self, verdict: &Verdict, simulated: Duration) {

@@ -40,6 +40,7 @@ use grudge_workloads::workload::Judgement;
 pub(crate) use contain::panic_is_contained;
 
 use crate::exit::Failure;
+use crate::fault::Arena;
 use crate::nemesis::Schedule;
 use crate::report::{Judged, overall};
 use crate::spec::Spec;
@@ -106,6 +107,7 @@ impl Simulated {
 pub fn run(spec: &Spec) -> Result<Simulated, Failure> {
     let begun = Instant::now();
     let node = protocol::node(spec)?;
+    spec.check_faults(Arena::Simulation, Some(node.protocol))?;
     let mut simulated = match node.protocol {
         Replicas::Raft => stage::play::<kv::Replica>(spec, &node)?,
         Replicas::Zab => stage::play::<znode::Replica>(spec, &node)?,

@@ -17,8 +17,15 @@ pub(super) struct Siege {
     names: Vec<String>,
     rng: ChaCha8Rng,
     in_force: BTreeMap<StepId, InForce>,
-    /// The trap that is set, and for which step.
-    trap: Option<(StepId, Trap)>,
+    snare: Option<Snare>,
+}
+
+/// A trap that is set.
+struct Snare {
+    step: StepId,
+    trap: Trap,
+    /// Whom it has caught.
+    caught: Option<NodeId>,
 }
 
 /// A fault in force.
@@ -32,7 +39,7 @@ impl Siege {
     /// Of a world with so many nodes.
     pub(super) fn new(nodes: usize, seed: u64) -> Siege {
         let names = (1..=nodes).map(|id| NodeId(id as u64).to_string()).collect();
-        Siege { names, rng: target_rng(seed), in_force: BTreeMap::new(), trap: None }
+        Siege { names, rng: target_rng(seed), in_force: BTreeMap::new(), snare: None }
     }
 
     /// The nodes' names, in their order.
@@ -42,32 +49,54 @@ impl Siege {
 
     /// Sets a trap.
     pub(super) fn arm<P: Protocol>(&mut self, world: &mut World<P>, step: StepId, trap: Trap) {
-        world.arm(trap.point, self.node(&trap), u32::try_from(trap.nth).unwrap_or(u32::MAX));
-        self.trap = Some((step, trap));
+        let nth = u32::try_from(trap.nth).unwrap_or(u32::MAX);
+        // Each node counts for itself, as processes do.
+        self.wanted(&trap).for_each(|node| world.arm(trap.point, Some(node), nth));
+        self.snare = Some(Snare { step, trap, caught: None });
     }
 
-    /// Takes the trap away.
+    /// A node was halted. Answers whose trap has caught it; a second one goes on, and so does one that nobody waits
+    /// for any more.
+    pub(super) fn halted<P: Protocol>(&mut self, world: &mut World<P>, node: NodeId) -> Option<StepId> {
+        match &mut self.snare {
+            Some(Snare { step, caught: caught @ None, .. }) => {
+                *caught = Some(node);
+                let step = *step;
+                self.unset(world);
+                Some(step)
+            }
+            _ => {
+                world.resume(node);
+                None
+            }
+        }
+    }
+
+    /// Takes the trap away. Who was caught goes on, unless a fault keeps it from that.
     pub(super) fn disarm<P: Protocol>(&mut self, world: &mut World<P>) {
-        if let Some((_, trap)) = self.trap.take() {
-            world.disarm(trap.point, self.node(&trap));
+        self.unset(world);
+        let Some(node) = self.snare.take().and_then(|snare| snare.caught) else { return };
+        let kept = |other: &InForce| {
+            matches!(other.fault, Fault::Pause(_)) && nodes(&other.meant).any(|index| id(index) == node)
+        };
+        if !self.in_force.values().any(kept) {
+            world.resume(node);
         }
     }
 
-    /// The step whose trap has caught a node, once.
-    pub(super) fn caught(&mut self) -> Option<StepId> {
-        self.trap.as_ref().map(|(step, _)| *step)
+    fn unset<P: Protocol>(&self, world: &mut World<P>) {
+        if let Some(Snare { trap, .. }) = &self.snare {
+            self.wanted(trap).for_each(|node| world.disarm(trap.point, Some(node)));
+        }
     }
 
-    /// Lets the node that was caught go on, unless a fault keeps it from that.
-    pub(super) fn release<P: Protocol>(&mut self, world: &mut World<P>, name: &str) {
-        let kept = self.in_force.values().any(|other| {
-            matches!(other.fault, Fault::Pause(_)) && nodes(&other.meant).any(|node| self.names[node] == name)
-        });
-        if let Some(node) = self.names.iter().position(|known| known == name)
-            && !kept
-        {
-            world.resume(id(node));
-        }
+    fn wanted(&self, trap: &Trap) -> impl Iterator<Item = NodeId> {
+        let name = trap.node.clone();
+        let nodes: Vec<NodeId> = (0..self.names.len())
+            .filter(|node| name.as_ref().is_none_or(|name| self.names[*node] == *name))
+            .map(id)
+            .collect();
+        nodes.into_iter()
     }
 
     /// Puts a fault in force. Answers what exactly that was.
@@ -165,11 +194,6 @@ impl Siege {
             }
         };
         Receipt { nodes, evidence: Evidence::Simulated(what), took: Duration::ZERO }
-    }
-
-    fn node(&self, trap: &Trap) -> Option<NodeId> {
-        let name = trap.node.as_ref()?;
-        self.names.iter().position(|known| known == name).map(id)
     }
 }
 

@@ -18,7 +18,7 @@ use grudge_workloads::workload::Judgement;
 use serde_json::Value;
 
 use super::Simulated;
-use super::client::Patience;
+use super::client::{Life, Patience};
 use super::contain::contain;
 use super::judge::replicas;
 use super::ledger::Ledger;
@@ -26,7 +26,7 @@ use super::protocol::Protocol;
 use super::siege::Siege;
 use super::workers::Workers;
 use crate::exit::Failure;
-use crate::nemesis::{Action, Agenda, Do, Landmarks, Plan, Toll, Wait};
+use crate::nemesis::{Action, Agenda, Do, Landmarks, Toll, Wait};
 use crate::runner::core::{Core, Row, Straggler};
 use crate::runner::{Ending, WIND_DOWN, judge};
 use crate::spec::{self, Spec};
@@ -44,8 +44,7 @@ pub(super) fn play<P: Protocol>(spec: &Spec, node: &NodeArgs) -> Result<Simulate
     let life = P::hire(workload.name)
         .ok_or_else(|| Failure::BadArguments(format!("the workload `{}` has no simulated client", workload.name)))?;
     let (mut main, mut liveness) = (workload.main, workload.liveness);
-    let patience = Patience { timeout: spec::std(spec.timeout), ttl: spec::std(spec.ttl) };
-    let mut stage: Stage<P> = Stage::new(spec, node, life, patience)?;
+    let mut stage: Stage<P> = Stage::new(spec, node, life);
     stage.come_up();
     stage.main(&mut *main, spec::std(spec.time))?;
     let stragglers = stage.liveness(&mut *liveness, spec::std(spec.recovery))?;
@@ -71,15 +70,16 @@ struct Stage<P: Protocol> {
 }
 
 impl<P: Protocol> Stage<P> {
-    fn new(spec: &Spec, node: &NodeArgs, life: super::client::Life<P>, patience: Patience) -> Result<Self, Failure> {
+    fn new(spec: &Spec, node: &NodeArgs, life: Life<P>) -> Self {
         let siege = Siege::new(spec.nodes, spec.seed);
         let args = node.clone();
         let configure = move |id: NodeId, _life: u64| P::config(&args, id);
         let world = contain(|| World::new(spec.seed, configure, Options::fast(spec.nodes as u64)));
-        Ok(Stage {
+        let patience = Patience { timeout: spec::std(spec.timeout), ttl: spec::std(spec.ttl) };
+        Stage {
             core: Core::new(Ledger::default(), siege.names(), spec.concurrency),
             workers: Workers::new(life, patience, &world.ids(), spec.concurrency),
-            agenda: Agenda::planned(Plan::new(spec.seed, &spec.faults, Some(node.protocol))),
+            agenda: spec.agenda(Some(node.protocol)),
             siege,
             wait: Wait::default(),
             stirred: true,
@@ -88,7 +88,7 @@ impl<P: Protocol> Stage<P> {
             toll: Toll::default(),
             start: Time::ZERO,
             world,
-        })
+        }
     }
 
     /// Waits until every node serves, as a real run does; its time begins then.
@@ -209,12 +209,9 @@ impl<P: Protocol> Stage<P> {
                 self.stirred = true;
             }
             Event::Reached(_) => {
-                if let Some(step) = self.siege.caught() {
+                if let Some(step) = contain(|| self.siege.halted(&mut self.world, node)) {
                     self.agenda.reached(step, &node.to_string());
                     self.stirred = true;
-                } else {
-                    // It came there too late: nobody waits for it any more.
-                    self.world.resume(node);
                 }
             }
             _ => {}
@@ -262,9 +259,8 @@ impl<P: Protocol> Stage<P> {
                         self.agenda.started(step, time, Err(&why));
                     }
                 }
-                if let Some(held) = held {
-                    self.siege.disarm(&mut self.world);
-                    contain(|| self.siege.release(&mut self.world, &held));
+                if held.is_some() {
+                    contain(|| self.siege.disarm(&mut self.world));
                 }
             }
             Action::Stop { step } => {
@@ -276,7 +272,7 @@ impl<P: Protocol> Stage<P> {
             }
             Action::GiveUp { fault, armed, why } => {
                 if armed {
-                    self.siege.disarm(&mut self.world);
+                    contain(|| self.siege.disarm(&mut self.world));
                 }
                 let f = format!("start-{}", fault.kind());
                 self.write(Kind::Invoke, &f, Value::String(fault.to_string()), None, generator)?;

@@ -61,7 +61,14 @@ impl Lock {
     async fn release(&mut self, session: &mut Session, key: Bytes, token: i64) -> Result<Outcome, Stop> {
         self.held.remove(&token);
         let delete = Op::DeleteRange(DeleteRangeRequest { span: Span::Key(key.clone()), prev_kv: false });
-        let done = transact(session, &key, token, delete).await?;
+        let done = match transact(session, &key, token, delete).await {
+            Ok(done) => done,
+            Err(stop) => {
+                // Whoever cannot give a lock back must not go on renewing it.
+                session.abandon();
+                return Err(stop);
+            }
+        };
         Ok(self.still_held(token, done.succeeded))
     }
 

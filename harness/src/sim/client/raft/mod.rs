@@ -68,6 +68,11 @@ impl Session {
         i64::try_from(self.patience.ttl.as_millis().div_ceil(1000)).unwrap_or(i64::MAX).max(1)
     }
 
+    /// Leaves everything that the server keeps for this client to expire.
+    fn abandon(&self) {
+        self.port.die();
+    }
+
     /// Makes one request and waits for its answer.
     pub(crate) async fn step(&mut self, effect: Effect, request: Request) -> Result<Answer, Stop> {
         if !self.alive() {
