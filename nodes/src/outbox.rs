@@ -21,6 +21,17 @@ pub(crate) enum Leaving<R: Replica> {
     Halt(Point),
 }
 
+/// What becomes of an output that is pushed.
+#[derive(Debug)]
+pub(crate) enum Pushed<R: Replica> {
+    /// Nothing is before it: it leaves.
+    Leaves(Leaving<R>),
+    /// The disk has to do this.
+    Write(Write<R::Record>),
+    /// It waits for its turn.
+    Waits,
+}
+
 #[derive(Debug)]
 pub(crate) struct Outbox<R: Replica> {
     queue: VecDeque<Entry<R>>,
@@ -51,28 +62,35 @@ impl<R: Replica> Outbox<R> {
         Outbox { queue: VecDeque::new(), written: 0, durable: 0, hold: Hold::None }
     }
 
-    /// Queues an output; gives back what the disk has to do. `armed` is asked of a point that is pushed.
-    pub(crate) fn push(&mut self, output: Output<R>, armed: impl FnOnce(Point) -> bool) -> Option<Write<R::Record>> {
+    /// Takes an output. `armed` is asked of a point that is pushed.
+    pub(crate) fn push(&mut self, output: Output<R>, armed: impl FnOnce(Point) -> bool) -> Pushed<R> {
         if let Hold::Ahead(held) | Hold::Halted(held) = &mut self.hold {
             held.push(output);
-            return None;
+            return Pushed::Waits;
         }
         let write = match output {
             Output::Persist(records) => Write::Append(records),
             Output::Rewrite(records) => Write::Rewrite(records),
-            Output::Event(Event::Reached(point)) if armed(point) => {
-                self.queue.push_back(Entry::Halt(point));
-                self.hold = Hold::Ahead(Vec::new());
-                return None;
-            }
+            Output::Event(Event::Reached(point)) if armed(point) => return self.push_halt(point),
+            other if self.queue.is_empty() => return Pushed::Leaves(Leaving::Output(other)),
             other => {
                 self.queue.push_back(Entry::Output(other));
-                return None;
+                return Pushed::Waits;
             }
         };
         self.written += 1;
         self.queue.push_back(Entry::Barrier(self.written));
-        Some(write)
+        Pushed::Write(write)
+    }
+
+    fn push_halt(&mut self, point: Point) -> Pushed<R> {
+        if self.queue.is_empty() {
+            self.hold = Hold::Halted(Vec::new());
+            return Pushed::Leaves(Leaving::Halt(point));
+        }
+        self.hold = Hold::Ahead(Vec::new());
+        self.queue.push_back(Entry::Halt(point));
+        Pushed::Waits
     }
 
     /// All writes up to and including this one are durable.

@@ -13,7 +13,7 @@ use super::halt::Halt;
 use super::handle::{Clients, FromClient};
 use super::peers::Peers;
 use crate::events;
-use crate::outbox::{Leaving, Outbox};
+use crate::outbox::{Leaving, Outbox, Pushed};
 use crate::replica::{ClientId, Event, Input, NodeId, Output, Replica};
 use crate::wal::WalError;
 
@@ -143,31 +143,37 @@ impl<R: Replica> Core<R> {
 
     fn push(&mut self, outputs: Vec<Output<R>>) {
         for output in outputs {
-            if let Some(write) = self.outbox.push(output, |point| self.halt.is_armed(point)) {
-                self.writes.queue(write);
+            match self.outbox.push(output, |point| self.halt.is_armed(point)) {
+                Pushed::Leaves(leaving) => self.leave(leaving),
+                Pushed::Write(write) => self.writes.queue(write),
+                Pushed::Waits => {}
             }
         }
     }
 
     fn release(&mut self) {
         while let Some(leaving) = self.outbox.pop() {
-            match leaving {
-                Leaving::Output(Output::Send { to, message }) => self.peers.send(to, message),
-                Leaving::Output(Output::Reply { client, reply }) => self.reply(client, reply),
-                Leaving::Output(Output::Event(event)) => self.report(&event),
-                Leaving::Output(Output::Persist(_) | Output::Rewrite(_)) => {
-                    unreachable!("an outbox turns writes into barriers")
-                }
-                Leaving::Halt(point) => {
-                    self.report(&Event::Reached(point));
-                    self.write_events();
-                    self.halt.stop(point, || self.peers.have_left());
-                    let held = self.outbox.go_on();
-                    self.push(held);
-                }
-            }
+            self.leave(leaving);
         }
         self.write_events();
+    }
+
+    fn leave(&mut self, leaving: Leaving<R>) {
+        match leaving {
+            Leaving::Output(Output::Send { to, message }) => self.peers.send(to, message),
+            Leaving::Output(Output::Reply { client, reply }) => self.reply(client, reply),
+            Leaving::Output(Output::Event(event)) => self.report(&event),
+            Leaving::Output(Output::Persist(_) | Output::Rewrite(_)) => {
+                unreachable!("an outbox turns writes into barriers")
+            }
+            Leaving::Halt(point) => {
+                self.report(&Event::Reached(point));
+                self.write_events();
+                self.halt.stop(point, || self.peers.have_left());
+                let held = self.outbox.go_on();
+                self.push(held);
+            }
+        }
     }
 
     fn report(&mut self, event: &Event) {

@@ -5,14 +5,25 @@ use std::collections::BinaryHeap;
 
 use crate::replica::Time;
 
+/// How many bits of a key say in which slot it is; those above them tell what comes first at the same instant.
+const SLOT_BITS: u32 = 24;
+
 /// The heap moves only small keys; what happens stays where it is in a slab.
 #[derive(Debug)]
 pub(super) struct Agenda<T> {
-    heap: BinaryHeap<Reverse<(u64, u64, u32)>>,
+    heap: BinaryHeap<Reverse<Key>>,
     slots: Vec<Option<T>>,
     free: Vec<u32>,
     /// How many were ever put down: what tells two of the same instant apart.
     order: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    /// In nanoseconds.
+    at: u64,
+    /// The order in which it was put down, then its slot.
+    place: u64,
 }
 
 impl<T> Agenda<T> {
@@ -30,23 +41,26 @@ impl<T> Agenda<T> {
             }
             None => {
                 self.slots.push(Some(what));
-                u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 events wait")
+                let slot = self.slots.len() - 1;
+                assert!(slot < 1 << SLOT_BITS, "more than 16 million events wait");
+                slot as u32
             }
         };
         self.order += 1;
-        self.heap.push(Reverse((at, self.order, slot)));
+        self.heap.push(Reverse(Key { at, place: self.order << SLOT_BITS | u64::from(slot) }));
     }
 
     /// When the next happens.
     pub(super) fn next(&self) -> Option<Time> {
-        self.heap.peek().map(|Reverse((at, _, _))| Time::from_nanos(*at))
+        self.heap.peek().map(|Reverse(key)| Time::from_nanos(key.at))
     }
 
     /// Takes the next, with its time.
     pub(super) fn pop(&mut self) -> Option<(Time, T)> {
-        let Reverse((at, _, slot)) = self.heap.pop()?;
+        let Reverse(key) = self.heap.pop()?;
+        let slot = key.place as u32 & ((1 << SLOT_BITS) - 1);
         self.free.push(slot);
         let what = self.slots[slot as usize].take().expect("an entry of the heap has its slot");
-        Some((Time::from_nanos(at), what))
+        Some((Time::from_nanos(key.at), what))
     }
 }

@@ -100,7 +100,9 @@ impl<R: Replica> World<R> {
         let held = process.outbox.go_on();
         self.trace.note(self.now, Some(node), || Line::Resumed);
         self.push(at, held);
-        self.settle(at);
+        self.release(at);
+        self.sync(at);
+        self.schedule_tick(at);
         for stimulus in waiting {
             self.reach(at, stimulus);
         }

@@ -8,7 +8,7 @@ use super::super::options::Carried;
 use super::super::trace::Line;
 use super::points::reached;
 use super::{Death, Happening, Node, Stimulus, World, live, said, through_bytes};
-use crate::outbox::Leaving;
+use crate::outbox::{Leaving, Pushed};
 use crate::replica::{Event, Input, NodeId, Output, Replica};
 
 /// A replica that wants its tick now, or in the past, gets it after this; virtual time must pass.
@@ -85,43 +85,43 @@ impl<R: Replica> World<R> {
         }
         self.push(at, outputs.drain(..));
         self.outputs = outputs;
-        self.settle(at);
+        self.sync(at);
+        self.schedule_tick(at);
         self.assert_invariants();
     }
 
-    /// Queues what a replica wants done; writes go to the disk.
+    /// Takes what a replica wants done: writes go to the disk, and what nothing holds back leaves.
     pub(super) fn push(&mut self, at: usize, outputs: impl IntoIterator<Item = Output<R>>) {
-        let Node { process: Some(process), disk, id, .. } = &mut self.nodes[at] else { return };
-        let (armed, halting) = (&mut self.armed, &mut process.halting);
         for output in outputs {
+            let Node { process: Some(process), disk, id, .. } = &mut self.nodes[at] else { return };
+            let (armed, halting) = (&mut self.armed, &mut process.halting);
             let hit = |point| {
                 *halting = reached(armed, *id, point);
                 halting.is_some()
             };
-            if let Some(write) = process.outbox.push(output, hit) {
-                disk.write(write);
+            match process.outbox.push(output, hit) {
+                Pushed::Leaves(leaving) => self.leave(at, leaving),
+                Pushed::Write(write) => disk.write(write),
+                Pushed::Waits => {}
             }
         }
     }
 
-    /// Lets out what may leave, has the disk write and the clock tick.
-    pub(super) fn settle(&mut self, at: usize) {
-        self.release(at);
-        self.sync(at);
-        self.schedule_tick(at);
+    /// Lets out what no barrier holds back, up to an armed point.
+    pub(super) fn release(&mut self, at: usize) {
+        while let Some(leaving) = self.nodes[at].process.as_mut().and_then(|process| process.outbox.pop()) {
+            self.leave(at, leaving);
+        }
     }
 
-    /// Lets out what no barrier holds back, up to an armed point.
-    fn release(&mut self, at: usize) {
+    fn leave(&mut self, at: usize, leaving: Leaving<R>) {
         let id = self.nodes[at].id;
-        while let Some(leaving) = self.nodes[at].process.as_mut().and_then(|process| process.outbox.pop()) {
-            match leaving {
-                Leaving::Output(Output::Send { to, message }) => self.send(id, to, message),
-                Leaving::Output(Output::Reply { client, reply }) => self.answer(id, client, reply),
-                Leaving::Output(Output::Event(event)) => self.observe(id, event),
-                Leaving::Output(Output::Persist(_) | Output::Rewrite(_)) => {}
-                Leaving::Halt(point) => self.halt(at, point),
-            }
+        match leaving {
+            Leaving::Output(Output::Send { to, message }) => self.send(id, to, message),
+            Leaving::Output(Output::Reply { client, reply }) => self.answer(id, client, reply),
+            Leaving::Output(Output::Event(event)) => self.observe(id, event),
+            Leaving::Output(Output::Persist(_) | Output::Rewrite(_)) => {}
+            Leaving::Halt(point) => self.halt(at, point),
         }
     }
 
@@ -155,7 +155,7 @@ impl<R: Replica> World<R> {
         }
     }
 
-    fn sync(&mut self, at: usize) {
+    pub(super) fn sync(&mut self, at: usize) {
         let Node { disk, life, id, fsyncs, process: Some(_), .. } = &mut self.nodes[at] else { return };
         if disk.begin_sync() {
             let end = self.now + self.options.fsync.draw(fsyncs) * disk.slowness();
