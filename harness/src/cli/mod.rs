@@ -13,11 +13,13 @@ use crate::report::terminal::complain;
 
 mod check;
 mod doctor;
+mod hunt;
 mod list;
 mod node;
 mod real;
 mod report;
 mod session;
+mod shrink;
 mod sim;
 mod spec_args;
 mod test;
@@ -43,6 +45,10 @@ enum Command {
     Test(Box<test::TestArgs>),
     /// The same in simulated time: many times faster, and exactly repeatable
     Sim(Box<sim::SimArgs>),
+    /// Make the test of a run small while it fails in the same way
+    Shrink(shrink::ShrinkArgs),
+    /// Look for every planted bug: found or not, by what, how fast
+    Hunt(hunt::HuntArgs),
     /// Judge histories, our own or anybody's
     Check(check::CheckArgs),
     /// Bring a cluster up to play with, until Ctrl-C
@@ -85,6 +91,8 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Test(args) => test::run(&args),
         Command::Sim(args) => sim::run(&args),
+        Command::Shrink(args) => shrink::run(&args),
+        Command::Hunt(args) => hunt::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Up(args) => up::run(&args),
         Command::Report(args) => report::run(&args),

@@ -132,6 +132,6 @@ impl SpecArgs {
 
 /// A seed that nobody has chosen, short enough to be typed again. The hasher's key is the standard library's only
 /// randomness from the operating system.
-fn fresh_seed() -> u64 {
+pub(super) fn fresh_seed() -> u64 {
     RandomState::new().build_hasher().finish() >> 32
 }

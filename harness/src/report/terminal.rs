@@ -27,6 +27,12 @@ pub fn complain(text: &str) {
     let _ = writeln!(err, "{} {text}", "grudge:".red().bold());
 }
 
+/// Says on standard error how far a long command has come, or where it has put something.
+pub fn note(text: &str) {
+    let mut err = anstream::stderr();
+    let _ = err.write_all(text.as_bytes());
+}
+
 /// The whole summary of a run.
 #[must_use]
 pub fn summary(results: &Results, folder: Option<&Path>) -> String {
