@@ -78,7 +78,7 @@ impl<P: Protocol> Stage<P> {
         let patience = Patience { timeout: spec::std(spec.timeout), ttl: spec::std(spec.ttl) };
         Stage {
             core: Core::new(Ledger::default(), siege.names(), spec.concurrency),
-            workers: Workers::new(life, patience, &world.ids(), spec.concurrency),
+            workers: Workers::new(life, patience, world.ids(), siege.names(), spec.concurrency),
             agenda: spec.agenda(Some(node.protocol)),
             siege,
             wait: Wait::default(),

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::mem::take;
+use std::rc::Rc;
 
 use grudge_nodes::replica::{ClientId, NodeId, Time};
 use grudge_nodes::sim::{self, Arrival, World};
 use grudge_workloads::generator::Worker;
 use grudge_workloads::operation::{Invocation, Outcome};
 
-use super::client::{Client, Heard, Life, Line, Order, Patience};
+use super::client::{Client, Heard, Life, Line, Order, Patience, Place};
 use super::protocol::Protocol;
 use crate::runner::core::Completion;
 
@@ -16,6 +17,8 @@ use crate::runner::core::Completion;
 pub(super) struct Workers<P: Protocol> {
     life: Life<P>,
     patience: Patience,
+    nodes: Vec<NodeId>,
+    names: Rc<[String]>,
     hands: Vec<Hand<P>>,
     /// Whose a connection is.
     owners: BTreeMap<ClientId, (usize, Line)>,
@@ -23,7 +26,8 @@ pub(super) struct Workers<P: Protocol> {
 }
 
 struct Hand<P: Protocol> {
-    node: NodeId,
+    /// The place of its node among all.
+    home: usize,
     client: Option<Client<P>>,
     /// The client's connections, in the order of its lines.
     connections: Vec<ClientId>,
@@ -33,18 +37,24 @@ struct Hand<P: Protocol> {
 
 impl<P: Protocol> Workers<P> {
     /// So many workers, the i-th bound to node i modulo their number.
-    pub(super) fn new(life: Life<P>, patience: Patience, nodes: &[NodeId], concurrency: usize) -> Workers<P> {
-        let hand =
-            |i: usize| Hand { node: nodes[i % nodes.len()], client: None, connections: Vec::new(), calling: false };
+    pub(super) fn new(
+        life: Life<P>,
+        patience: Patience,
+        nodes: Vec<NodeId>,
+        names: &[String],
+        concurrency: usize,
+    ) -> Workers<P> {
+        let hand = |i: usize| Hand { home: i % nodes.len(), client: None, connections: Vec::new(), calling: false };
         let hands = (0..concurrency).map(hand).collect();
-        Workers { life, patience, hands, owners: BTreeMap::new(), completions: Vec::new() }
+        Workers { life, patience, names: names.into(), hands, nodes, owners: BTreeMap::new(), completions: Vec::new() }
     }
 
     /// A worker makes a call.
     pub(super) fn start(&mut self, world: &mut World<P>, worker: Worker, invocation: Invocation) {
         let (life, patience) = (self.life, self.patience);
         let hand = &mut self.hands[worker.0];
-        let client = hand.client.get_or_insert_with(|| Client::new(|port| life(port, patience)));
+        let place = || Place { home: hand.home, nodes: Rc::clone(&self.names) };
+        let client = hand.client.get_or_insert_with(|| Client::new(place(), |port| life(port, patience)));
         hand.calling = true;
         client.start(world.now(), invocation);
         self.settle(world, worker.0);
@@ -93,12 +103,17 @@ impl<P: Protocol> Workers<P> {
         let Some(client) = &mut hand.client else { return };
         for order in client.take_orders() {
             match order {
-                Order::Open(line) => {
-                    let connection = world.connect(hand.node);
+                Order::Open(line, node) => {
+                    let connection = world.connect(self.nodes[node]);
                     hand.connections.push(connection);
                     self.owners.insert(connection, (worker, line));
                 }
                 Order::Send(line, request) => world.request_as(hand.connections[line.0], request),
+                Order::Close(line) => {
+                    let connection = hand.connections[line.0];
+                    self.owners.remove(&connection);
+                    leave(world, connection);
+                }
             }
         }
         let ended = client.take_ended();
@@ -114,11 +129,16 @@ impl<P: Protocol> Workers<P> {
             hand.client = None;
             for connection in take(&mut hand.connections) {
                 self.owners.remove(&connection);
-                if let Some(goodbye) = P::goodbye() {
-                    world.request_as(connection, goodbye);
-                }
-                world.disconnect(connection);
+                leave(world, connection);
             }
         }
     }
+}
+
+/// Ends a connection; one that has ended stays so.
+fn leave<P: Protocol>(world: &mut World<P>, connection: ClientId) {
+    if let Some(goodbye) = P::goodbye() {
+        world.request_as(connection, goodbye);
+    }
+    world.disconnect(connection);
 }

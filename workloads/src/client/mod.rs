@@ -17,7 +17,7 @@ use crate::operation::{Invocation, Outcome};
 
 pub(crate) use adapter::{Adapter, Calls};
 pub use contain::panic_is_contained;
-use names::{halves, numbers};
+pub use names::{halves, numbers};
 
 /// Where a client connects, and how patient it is.
 #[derive(Clone, Debug)]

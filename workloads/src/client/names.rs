@@ -2,26 +2,27 @@
 
 use serde_json::{Value, json};
 
-/// The elements, in order. A name that is no number, which nobody has made, is kept as it is.
-pub(super) fn numbers(names: impl IntoIterator<Item = String>) -> Value {
+/// The elements of a set, in order. A name that is no number, which nobody has made, is kept as it is.
+pub fn numbers(names: impl IntoIterator<Item = impl AsRef<str>>) -> Value {
     let (mut numbers, mut others) = (Vec::new(), Vec::new());
     for name in names {
-        match name.parse::<u64>() {
+        match name.as_ref().parse::<u64>() {
             Ok(number) => numbers.push(number),
-            Err(_) => others.push(name),
+            Err(_) => others.push(Value::from(name.as_ref())),
         }
     }
     numbers.sort_unstable();
-    numbers.into_iter().map(Value::from).chain(others.into_iter().map(Value::from)).collect()
+    numbers.into_iter().map(Value::from).chain(others).collect()
 }
 
-/// The first and the second halves of pairs. A name that is neither counts as a first half.
-pub(super) fn halves(names: impl IntoIterator<Item = String>) -> Value {
+/// The first and the second halves of pairs, `<value>-a` and `<value>-b`. A name that is neither counts as a first half.
+pub fn halves(names: impl IntoIterator<Item = impl AsRef<str>>) -> Value {
     let (mut first, mut second) = (Vec::new(), Vec::new());
-    for name in names {
+    let names: Vec<_> = names.into_iter().collect();
+    for name in names.iter().map(AsRef::as_ref) {
         match name.strip_suffix("-b") {
-            Some(pair) => second.push(pair.to_owned()),
-            None => first.push(name.strip_suffix("-a").map_or_else(|| name.clone(), str::to_owned)),
+            Some(pair) => second.push(pair),
+            None => first.push(name.strip_suffix("-a").unwrap_or(name)),
         }
     }
     json!([numbers(first), numbers(second)])

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use grudge_workloads::operation::Outcome;
 
-pub(crate) use port::{Client, Heard, Line, Order, Port, Task};
+pub(crate) use port::{Client, Heard, Line, Order, Place, Port, Task};
 
 /// How long clients wait.
 #[derive(Clone, Copy, Debug)]

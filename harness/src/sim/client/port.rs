@@ -18,9 +18,16 @@ use grudge_workloads::operation::{Invocation, Outcome};
 /// What a client runs: its life, and what it does beside its calls.
 pub(crate) type Task = Pin<Box<dyn Future<Output = ()>>>;
 
-/// One of a client's connections to its node, by the number in which it opened them.
+/// One of a client's connections, by the number in which it opened them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Line(pub(crate) usize);
+
+/// Where a client is: its own node, and all nodes by name.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) home: usize,
+    pub(crate) nodes: Rc<[String]>,
+}
 
 /// What comes over a line.
 #[derive(Clone, Debug)]
@@ -38,8 +45,10 @@ pub(crate) enum Heard<T> {
 /// What a client wants done.
 #[derive(Clone, Debug)]
 pub(crate) enum Order<T> {
-    /// A connection to its node.
-    Open(Line),
+    /// A connection to that node, by its place among all.
+    Open(Line, usize),
+    /// No more of this one.
+    Close(Line),
     /// This to be sent.
     Send(Line, T),
 }
@@ -60,6 +69,7 @@ struct Wire<R: Replica> {
 }
 
 struct Desk<R: Replica> {
+    place: Place,
     now: Time,
     /// The earliest time for which anybody waits.
     wake: Time,
@@ -67,6 +77,8 @@ struct Desk<R: Replica> {
     orders: Vec<Order<R::Request>>,
     call: Option<Invocation>,
     ended: Option<Ended>,
+    /// The connection whose end is the client's.
+    lifeline: Option<Line>,
     alive: bool,
     spawned: Vec<Task>,
 }
@@ -86,13 +98,36 @@ impl<R: Replica> Port<R> {
         self.0.borrow().now
     }
 
-    /// Opens a connection. Whether there is anybody is heard on it.
+    /// Where the client is.
+    pub(crate) fn place(&self) -> Place {
+        self.0.borrow().place.clone()
+    }
+
+    /// Opens a connection to the client's own node. Whether there is anybody is heard on it.
     pub(crate) fn open(&self) -> Line {
+        let home = self.0.borrow().place.home;
+        self.open_to(home)
+    }
+
+    /// Opens a connection to a node, by its place among all.
+    pub(crate) fn open_to(&self, node: usize) -> Line {
         let mut desk = self.0.borrow_mut();
         let line = Line(desk.wires.len());
         desk.wires.push(Wire { inbox: VecDeque::new(), end: None });
-        desk.orders.push(Order::Open(line));
+        desk.orders.push(Order::Open(line, node));
         line
+    }
+
+    /// Closes a connection.
+    pub(crate) fn close(&self, line: Line) {
+        let mut desk = self.0.borrow_mut();
+        desk.wires[line.0].end = Some(Heard::Closed);
+        desk.orders.push(Order::Close(line));
+    }
+
+    /// Makes the end of this connection the end of the client.
+    pub(crate) fn hang_on(&self, line: Line) {
+        self.0.borrow_mut().lifeline = Some(line);
     }
 
     /// Sends.
@@ -176,15 +211,17 @@ pub(crate) struct Client<R: Replica> {
 }
 
 impl<R: Replica> Client<R> {
-    /// A client that lives so.
-    pub(crate) fn new(life: impl FnOnce(Port<R>) -> Task) -> Client<R> {
+    /// A client that lives so, there.
+    pub(crate) fn new(place: Place, life: impl FnOnce(Port<R>) -> Task) -> Client<R> {
         let port = Port(Rc::new(RefCell::new(Desk {
+            place,
             now: Time::ZERO,
             wake: Time::MAX,
             wires: Vec::new(),
             orders: Vec::new(),
             call: None,
             ended: None,
+            lifeline: None,
             alive: true,
             spawned: Vec::new(),
         })));
@@ -256,7 +293,6 @@ impl<R: Replica> Client<R> {
     /// Whether it may make another call.
     pub(crate) fn alive(&self) -> bool {
         let desk = self.port.0.borrow();
-        // Its life hangs on its first connection.
-        desk.alive && desk.wires.first().is_none_or(|wire| wire.end.is_none())
+        desk.alive && desk.lifeline.is_none_or(|line| desk.wires[line.0].end.is_none())
     }
 }

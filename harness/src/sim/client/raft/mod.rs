@@ -3,21 +3,28 @@
 //! A client has one connection for its calls, of which it makes one at a time, and one for the renewals of its
 //! lease. A dead client's lease is left to expire.
 
+mod lease;
 mod lock;
+mod multi;
 mod outcome;
 mod register;
+mod set;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use grudge_nodes::kv::Replica;
-use grudge_nodes::kv::api::{Answer, Consistency, Request, Response};
+use grudge_nodes::kv::api::{Answer, Consistency, Projection, RangeRequest, Request, Response, Span};
 use grudge_nodes::replica::Time;
 use grudge_workloads::operation::{Invocation, Outcome};
 
 use super::{Effect, Heard, Life, Line, Patience, Port, Task};
+use lease::Lease;
 use lock::Lock;
+use multi::Multi;
 use outcome::Stop;
 use register::Register;
+use set::Set;
 
 /// How the clients of that workload live, if there are any.
 pub(crate) fn hire(workload: &str) -> Option<Life<Replica>> {
@@ -25,6 +32,9 @@ pub(crate) fn hire(workload: &str) -> Option<Life<Replica>> {
         "register" => |port, patience| live(port, patience, Register::new(Consistency::Linearizable)),
         "register-local" => |port, patience| live(port, patience, Register::new(Consistency::Serializable)),
         "lock" => |port, patience| live(port, patience, Lock::default()),
+        "set" => |port, patience| live(port, patience, Set),
+        "multi" => |port, patience| live(port, patience, Multi),
+        "lease" => |port, patience| live(port, patience, Lease),
         _ => return None,
     })
 }
@@ -38,6 +48,7 @@ pub(crate) trait Calls: 'static {
 fn live(port: Port<Replica>, patience: Patience, mut calls: impl Calls) -> Task {
     Box::pin(async move {
         let line = port.open();
+        port.hang_on(line);
         let mut session = Session { port: port.clone(), line, patience, deadline: Time::ZERO };
         while session.alive() {
             let invocation = port.call().await;
@@ -90,6 +101,20 @@ impl Session {
             self.port.die();
         }
         Err(stop)
+    }
+
+    /// The names of the keys below `directory`, and the store's revision at that moment.
+    async fn names(&mut self, directory: &str, consistency: Consistency) -> Result<(Vec<String>, i64), Stop> {
+        // The character after the slash.
+        let span = Span::Range(Bytes::from(format!("{directory}/")), Bytes::from(format!("{directory}0")));
+        let request = RangeRequest { consistency, projection: Projection::KeysOnly, ..RangeRequest::new(span) };
+        let answer = self.step(Effect::None, Request::Range(request)).await?;
+        let Response::Range(range) = answer.response else { return Err(Stop::BadReply(Effect::None)) };
+        let names = range.kvs.iter().map(|pair| {
+            let key = String::from_utf8_lossy(&pair.key);
+            key.rsplit('/').next().unwrap_or_default().to_owned()
+        });
+        Ok((names.collect(), answer.header.revision))
     }
 
     /// Renews a lease in the background, three times in its life, until it is gone.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use grudge_nodes::replica::Time;
-use grudge_nodes::znode::{Answer, ChildrenAnswer, CreateMode, ErrorCode, Read};
+use grudge_nodes::znode::{CreateMode, ErrorCode, Read};
 use grudge_workloads::operation::{Invocation, Outcome};
 
 use super::outcome::{Stop, half_done};
@@ -106,10 +106,7 @@ impl Calls for Lock {
 async fn wait_for_turn(session: &mut Session, directory: &str, own: &str, give_up: Time) -> Result<Turn, Stop> {
     let own = own.rsplit('/').next().unwrap_or(own);
     loop {
-        let children = Read::GetChildren { path: directory.to_owned(), watch: false, answer: ChildrenAnswer::Names };
-        let Answer::Names(mut names) = session.read(children).await? else {
-            return Err(Stop::BadReply(Effect::None));
-        };
+        let mut names = session.children(directory).await?;
         names.retain(|name| name.starts_with(PREFIX));
         // Ten digits with leading zeros: the order of the names is the order of the numbers.
         names.sort();

@@ -4,17 +4,22 @@
 //! ends, or when a call outlives its deadline, the client is dead; its session is left to expire.
 
 mod lock;
+mod multi;
+mod nomad;
 mod outcome;
 mod register;
 mod session;
+mod set;
 
 use grudge_nodes::znode::Replica;
 use grudge_workloads::operation::{Invocation, Outcome};
 
 use super::{Effect, Heard, Life, Line, Patience, Port, Task};
 use lock::Lock;
+use multi::Multi;
 use register::{Reads, Register};
 pub(crate) use session::Session;
+use set::Set;
 
 /// How the clients of that workload live, if there are any.
 pub(crate) fn hire(workload: &str) -> Option<Life<Replica>> {
@@ -22,6 +27,9 @@ pub(crate) fn hire(workload: &str) -> Option<Life<Replica>> {
         "register" => |port, patience| live(port, patience, Register::new(Reads::Linearizable)),
         "register-local" => |port, patience| live(port, patience, Register::new(Reads::Local)),
         "lock" => |port, patience| live(port, patience, Lock::default()),
+        "set" => |port, patience| live(port, patience, Set),
+        "multi" => |port, patience| live(port, patience, Multi),
+        "session" => |port, patience| Box::pin(nomad::live(port, patience)),
         _ => return None,
     })
 }

@@ -1,8 +1,6 @@
 //! Registers: one znode each, `/grudge/register/<key>`; see the real client. The `version` of the history is the
 //! mzxid.
 
-use std::collections::BTreeSet;
-
 use grudge_nodes::znode::{ErrorCode, Stat};
 use grudge_workloads::operation::{Invocation, Outcome};
 use serde_json::Value;
@@ -24,24 +22,12 @@ pub(super) enum Reads {
 /// Calls on registers.
 pub(super) struct Register {
     reads: Reads,
-    /// Keys whose znodes this client has seen to exist.
-    known: BTreeSet<String>,
 }
 
 impl Register {
     /// Registers that are read so.
     pub(super) fn new(reads: Reads) -> Self {
-        Register { reads, known: BTreeSet::new() }
-    }
-
-    /// Makes the znode if it is not there.
-    async fn ensure(&mut self, session: &mut Session, key: &str) -> Result<String, Stop> {
-        let path = path(key);
-        if !self.known.contains(key) {
-            session.make_directory(&path).await?;
-            self.known.insert(key.to_owned());
-        }
-        Ok(path)
+        Register { reads }
     }
 
     async fn read(&mut self, session: &mut Session, path: &str) -> Result<(Value, Stat), Stop> {
@@ -69,18 +55,19 @@ impl Register {
 
     async fn try_call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
         let Some(key) = &invocation.key else { return Ok(Outcome::fail("no-key")) };
+        let path = format!("{ROOT}/{key}");
         match invocation.f {
-            "read" => match self.read(session, &path(key)).await {
+            "read" => match self.read(session, &path).await {
                 Ok((value, stat)) => Ok(Outcome::ok(value, Some(stat.mzxid))),
                 Err(Stop::Refused(_, ErrorCode::NoNode)) => Ok(Outcome::ok(Value::Null, None)),
                 Err(stop) => Err(stop),
             },
             "write" => {
-                let path = self.ensure(session, key).await?;
+                session.ensure(&path).await?;
                 self.write(session, &path, &invocation.value).await
             }
             "cas" => {
-                let path = self.ensure(session, key).await?;
+                session.ensure(&path).await?;
                 self.cas(session, &path, &invocation.value).await
             }
             _ => Ok(Outcome::fail("unsupported")),
@@ -94,12 +81,8 @@ impl Calls for Register {
     }
 }
 
-fn path(key: &str) -> String {
-    format!("{ROOT}/{key}")
-}
-
 /// An empty znode is an empty register.
-fn decode(data: &[u8]) -> Value {
+pub(super) fn decode(data: &[u8]) -> Value {
     if data.is_empty() {
         return Value::Null;
     }

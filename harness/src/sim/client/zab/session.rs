@@ -1,14 +1,14 @@
 //! One session on one connection, which dies at the first doubt.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
 use grudge_nodes::replica::Time;
 use grudge_nodes::znode::{
-    Acl, Answer, Connect, Create, CreateAnswer, CreateMode, ErrorCode, Local, NodeOp, Op, Read, Replica, Reply,
-    Request, Stat, Write,
+    Acl, Answer, ChildrenAnswer, Connect, Create, CreateAnswer, CreateMode, ErrorCode, Local, NodeOp, Op, Read,
+    Replica, Reply, Request, Stat, Write,
 };
 
 use super::outcome::Stop;
@@ -36,12 +36,15 @@ pub(crate) struct Session {
     timeout: Duration,
     deadline: Time,
     xid: i32,
+    /// Znodes that this client has seen to exist.
+    known: BTreeSet<String>,
 }
 
 impl Session {
     /// Opens a session.
     pub(super) async fn open(port: &Port<Replica>, patience: Patience) -> Result<Session, &'static str> {
         let line = port.open();
+        port.hang_on(line);
         let asked = i32::try_from(patience.ttl.as_millis()).unwrap_or(i32::MAX);
         port.send(line, Request::Connect(Connect { last_zxid_seen: 0, timeout_ms: asked, resume: None }));
         let begun = port.now();
@@ -55,7 +58,8 @@ impl Session {
         let inbox = Inbox { answers: BTreeMap::new(), fired: VecDeque::new(), sent: port.now(), pinging: false };
         let inbox = Rc::new(RefCell::new(inbox));
         port.spawn(read(port.clone(), line, Rc::clone(&inbox), granted));
-        Ok(Session { port: port.clone(), line, inbox, timeout: patience.timeout, deadline: Time::ZERO, xid: 0 })
+        let (timeout, deadline, known) = (patience.timeout, Time::ZERO, BTreeSet::new());
+        Ok(Session { port: port.clone(), line, inbox, timeout, deadline, xid: 0, known })
     }
 
     /// A new operation begins, and with it its time.
@@ -130,6 +134,15 @@ impl Session {
         }
     }
 
+    /// As [`Self::make_directory`], asking once only.
+    pub(crate) async fn ensure(&mut self, path: &str) -> Result<(), Stop> {
+        if !self.known.contains(path) {
+            self.make_directory(path).await?;
+            self.known.insert(path.to_owned());
+        }
+        Ok(())
+    }
+
     /// Makes a persistent znode and its parents, if they are not there. This is set-up, not part of any operation.
     pub(crate) async fn make_directory(&mut self, path: &str) -> Result<(), Stop> {
         let mut end = path.len();
@@ -167,6 +180,17 @@ impl Session {
         match self.read(Read::GetData { path: path.to_owned(), watch: false }).await? {
             Answer::Data(data, stat) => Ok((data.unwrap_or_default(), stat)),
             _ => Err(Stop::BadReply(Effect::None)),
+        }
+    }
+
+    /// The names of a znode's children, as the node has them; none if there is no such znode.
+    pub(crate) async fn children(&mut self, path: &str) -> Result<Vec<String>, Stop> {
+        let children = Read::GetChildren { path: path.to_owned(), watch: false, answer: ChildrenAnswer::Names };
+        match self.read(children).await {
+            Ok(Answer::Names(names)) => Ok(names),
+            Ok(_) => Err(Stop::BadReply(Effect::None)),
+            Err(Stop::Refused(_, ErrorCode::NoNode)) => Ok(Vec::new()),
+            Err(stop) => Err(stop),
         }
     }
 
@@ -221,6 +245,6 @@ fn silence(session_timeout: Duration) -> Duration {
     session_timeout * 2 / 5
 }
 
-fn anyone() -> Vec<Acl> {
+pub(super) fn anyone() -> Vec<Acl> {
     vec![Acl { perms: 31, scheme: "world".to_owned(), id: "anyone".to_owned() }]
 }
