@@ -23,6 +23,8 @@ pub(super) enum Purpose {
     Client(ClientId),
     /// The drawn schedule of faults.
     Chaos,
+    /// In which order a node that was stopped finds what waits for it.
+    Resume(NodeId),
 }
 
 impl Purpose {
@@ -35,6 +37,7 @@ impl Purpose {
             Purpose::Crash(node) => (4, node.0),
             Purpose::Client(client) => (5, client.0),
             Purpose::Chaos => (6, 0),
+            Purpose::Resume(node) => (7, node.0),
         };
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(kind << 56 | place);

@@ -67,6 +67,7 @@ struct Node<R: Replica> {
     clock: Clock,
     fsyncs: ChaCha8Rng,
     timing: ChaCha8Rng,
+    resumes: ChaCha8Rng,
     crashes: ChaCha8Rng,
     process: Option<Process<R>>,
     /// Why it does not run.
@@ -132,6 +133,7 @@ impl<R: Replica> World<R> {
             clock: Clock::new(Time::ZERO, Time::ZERO, 0),
             fsyncs: Purpose::Fsync(id).stream(seed),
             timing: Purpose::Clock(id).stream(seed),
+            resumes: Purpose::Resume(id).stream(seed),
             crashes: Purpose::Crash(id).stream(seed),
             process: None,
             death: None,

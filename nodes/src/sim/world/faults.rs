@@ -1,10 +1,11 @@
 //! What a test or a nemesis does to a world.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
 
 use super::super::chaos::Crash;
 use super::super::clock::Jump;
@@ -12,9 +13,9 @@ use super::super::disk::DiskFault;
 use super::super::network::{Cut, between};
 use super::super::options::{Carried, Packets};
 use super::super::trace::Line;
-use super::{Death, Process, World, said, through_bytes};
+use super::{Death, Process, Stimulus, World, said, through_bytes};
 use crate::outbox::Outbox;
-use crate::replica::{NodeId, Replica};
+use crate::replica::{ClientId, NodeId, Replica};
 
 impl<R: Replica> World<R> {
     /// A node dies. Without effect on one that is down.
@@ -92,11 +93,14 @@ impl<R: Replica> World<R> {
         }
     }
 
-    /// A paused process goes on, also one that was halted at a point.
+    /// A paused process goes on, also one that was halted at a point. What waited for it keeps its order on each
+    /// connection, but between them any order may come: a process looks at its sockets one by one.
     pub fn resume(&mut self, node: NodeId) {
         let at = self.index(node);
         let Some(process) = &mut self.nodes[at].process else { return };
         let Some(waiting) = process.stopped.take() else { return };
+        let waiting = in_some_order(waiting, &mut self.nodes[at].resumes);
+        let Some(process) = &mut self.nodes[at].process else { return };
         let held = process.outbox.go_on();
         self.trace.note(self.now, Some(node), || Line::Resumed);
         self.push(at, held);
@@ -185,4 +189,37 @@ impl<R: Replica> World<R> {
             self.restart(node);
         }
     }
+}
+
+/// Where something that waits for a stopped process comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    Timer,
+    Disk,
+    Peer(NodeId),
+    Client(ClientId),
+}
+
+fn in_some_order<R: Replica>(waiting: VecDeque<Stimulus<R>>, rng: &mut ChaCha8Rng) -> Vec<Stimulus<R>> {
+    let count = waiting.len();
+    let mut sources: BTreeMap<Source, VecDeque<Stimulus<R>>> = BTreeMap::new();
+    for stimulus in waiting {
+        let source = match &stimulus {
+            Stimulus::Tick => Source::Timer,
+            Stimulus::Persisted(_) | Stimulus::DiskFull => Source::Disk,
+            Stimulus::Message { from, .. } => Source::Peer(*from),
+            Stimulus::Request { client, .. } => Source::Client(*client),
+        };
+        sources.entry(source).or_default().push_back(stimulus);
+    }
+    let mut sources: Vec<VecDeque<Stimulus<R>>> = sources.into_values().collect();
+    let mut order = Vec::with_capacity(count);
+    while !sources.is_empty() {
+        let next = rng.random_range(0..sources.len());
+        order.extend(sources[next].pop_front());
+        if sources[next].is_empty() {
+            sources.swap_remove(next);
+        }
+    }
+    order
 }
