@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::cluster::{Clients, Setup, elect, insist, put, world};
+use super::cluster::{Clients, Setup, Work, elect, insist, put, world};
 use crate::bugs::Bug;
 use crate::kv::{Compaction, Due, Replica};
 use crate::replica::NodeId;

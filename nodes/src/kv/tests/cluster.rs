@@ -94,6 +94,18 @@ pub(super) fn value(answer: &Answer) -> Option<Bytes> {
     }
 }
 
+/// What clients do, and what they find wrong.
+pub(super) trait Work {
+    /// Lets them work until a time.
+    fn run_until(&mut self, world: &mut World<Replica>, end: Time) -> Result<(), Violation>;
+
+    /// Whether what they saw can be.
+    fn check(&self) -> Result<(), String>;
+
+    /// How many of their calls told them something.
+    fn done(&self) -> usize;
+}
+
 /// Clients who write and read registers and remember what they saw.
 #[derive(Debug)]
 pub(super) struct Clients {
@@ -136,21 +148,6 @@ impl Clients {
             calls: BTreeMap::new(),
             history: History::default(),
         }
-    }
-
-    /// Lets the clients work until a time.
-    pub(super) fn run_until(&mut self, world: &mut World<Replica>, end: Time) -> Result<(), Violation> {
-        while world.now() < end {
-            for process in 0..self.processes.len() {
-                if self.processes[process].busy.is_none() && self.rng.random_bool(0.5) {
-                    self.call(world, process);
-                }
-            }
-            world.run_for(Duration::from_millis(5))?;
-            self.take_replies(world);
-            self.give_up(world.now());
-        }
-        Ok(())
     }
 
     fn call(&mut self, world: &mut World<Replica>, process: usize) {
@@ -219,6 +216,30 @@ impl Clients {
             self.history.read(key, seen, began, world.now());
         }
         Ok(())
+    }
+}
+
+impl Work for Clients {
+    fn run_until(&mut self, world: &mut World<Replica>, end: Time) -> Result<(), Violation> {
+        while world.now() < end {
+            for process in 0..self.processes.len() {
+                if self.processes[process].busy.is_none() && self.rng.random_bool(0.5) {
+                    self.call(world, process);
+                }
+            }
+            world.run_for(Duration::from_millis(5))?;
+            self.take_replies(world);
+            self.give_up(world.now());
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.history.check()
+    }
+
+    fn done(&self) -> usize {
+        self.history.acknowledged() + self.history.reads()
     }
 }
 
