@@ -10,6 +10,7 @@ pub mod logging;
 pub mod nemesis;
 pub mod net;
 pub mod real;
+pub mod replay;
 pub mod report;
 pub mod runner;
 pub mod sandbox;

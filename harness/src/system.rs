@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `{grudge}` | the path of this binary |
 //! | `{id}` `{ip}` `{data}` `{seed}` | the node's number, address, data folder and seed |
+//! | `{events}` | the file in which the node writes its events down |
 //! | `{peers}` (a whole argument) | `each-peer` once for every node of the cluster, with `{peer-id}` and `{peer-ip}` |
 //! | `{bugs}` (a whole argument) | `each-bug` once for every planted bug that is on, with `{bug}` |
 
@@ -94,6 +95,8 @@ pub struct Place<'a> {
     pub addresses: &'a [Ipv4Addr],
     /// The node's data folder.
     pub data: &'a Path,
+    /// The file in which the node writes its events down.
+    pub events: &'a Path,
     /// The node's seed.
     pub seed: u64,
     /// The planted bugs that are on.
@@ -146,6 +149,7 @@ impl System {
                 .replace("{id}", &place.id.to_string())
                 .replace("{ip}", &place.addresses[index].to_string())
                 .replace("{data}", &place.data.to_string_lossy())
+                .replace("{events}", &place.events.to_string_lossy())
                 .replace("{seed}", &place.seed.to_string())
         };
         let mut line = Vec::new();
@@ -220,12 +224,14 @@ mod tests {
             id: 2,
             addresses: &[Ipv4Addr::new(10, 42, 0, 1), Ipv4Addr::new(10, 42, 0, 2)],
             data: Path::new("run/n2/data"),
+            events: Path::new("run/n2/events"),
             seed: 7,
             bugs: &[Bug::ZabSkipTrunc],
         });
         assert_eq!(
             line.join(" "),
             "/bin/grudge node zab --id 2 --data run/n2/data --listen 10.42.0.2:2888 --client 10.42.0.2:2181 --seed 7 \
+             --events run/n2/events \
              --snapshot-after 500 --peer 1=10.42.0.1:2888 --peer 2=10.42.0.2:2888 --bug zab-skip-trunc"
         );
     }

@@ -17,6 +17,7 @@ mod hunt;
 mod list;
 mod node;
 mod real;
+mod replay;
 mod report;
 mod session;
 mod shrink;
@@ -53,6 +54,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Bring a cluster up to play with, until Ctrl-C
     Up(up::UpArgs),
+    /// Play what was recorded of an earlier run again, and say whether its verdict comes back
+    Replay(replay::ReplayArgs),
     /// Show the report of an earlier run again
     Report(report::ReportArgs),
     /// List what there is to test, and to test it with
@@ -95,6 +98,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Hunt(args) => hunt::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Up(args) => up::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(&args),
         Command::List(args) => list::run(&args),
         Command::Doctor(args) => doctor::run(&args),

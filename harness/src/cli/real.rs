@@ -73,6 +73,7 @@ impl Prepared {
             recovery: spec::std(spec.recovery),
             history: folder.history(),
             schedule: folder.schedule(),
+            events: cluster.events(),
         };
         let ran = run.execute(Arc::clone(&cluster) as _, stop).await;
         match Arc::into_inner(cluster) {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -77,7 +77,7 @@ pub(super) fn run(args: &SimArgs) -> Result<Exit, Failure> {
 fn single(args: &SimArgs, spec: &Spec) -> Result<Exit, Failure> {
     let started = Timestamp::now();
     let simulated = sim::run(spec)?;
-    let (folder, results) = keep(args, spec, started, &simulated)?;
+    let (folder, results) = keep(&args.store, spec, started, &simulated)?;
     if args.json {
         terminal::print(&results.to_json()?);
     } else {
@@ -88,13 +88,13 @@ fn single(args: &SimArgs, spec: &Spec) -> Result<Exit, Failure> {
 }
 
 /// Writes the folder of a run.
-fn keep(
-    args: &SimArgs,
+pub(super) fn keep(
+    store: &Path,
     spec: &Spec,
     started: Timestamp,
     simulated: &Simulated,
 ) -> Result<(RunFolder, Results), Failure> {
-    let folder = RunFolder::create(&args.store, &format!("sim-{}", spec.name()), started)?;
+    let folder = RunFolder::create(store, &format!("sim-{}", spec.name()), started)?;
     folder.write_toml(&folder.test(), spec)?;
     let csv = simulated.csv().context("a history cannot be expressed as CSV")?;
     store::write(&folder.history(), &csv)?;
@@ -134,7 +134,7 @@ fn try_seed(args: &SimArgs, spec: &Spec, progress: &Progress) -> Result<Trial, F
     let verdict = simulated.verdict();
     if verdict != Verdict::Valid {
         let folder = match progress.kept.fetch_add(1, Ordering::Relaxed) {
-            kept if kept < MOST_KEPT => Some(keep(args, spec, Timestamp::now(), &simulated)?.0),
+            kept if kept < MOST_KEPT => Some(keep(&args.store, spec, Timestamp::now(), &simulated)?.0),
             _ => None,
         };
         progress.print(&complaint(spec, &verdict, &simulated.judgements, folder.as_ref()));

@@ -3,8 +3,10 @@
 //! Must live inside the sandbox ([`crate::sandbox::enter`]), within a tokio runtime. Faults are put in force by
 //! [`Cluster::start`], which lives with the faults in [`crate::fault`].
 
+mod lookout;
 pub(crate) mod ready;
 pub(crate) mod replica;
+mod traps;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,12 +24,13 @@ use nix::sys::signal::Signal;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use crate::fault::InForce;
 use crate::net::{FilterPlace, MOST_NODES, Net, NetError, address};
 use crate::system::{Place, System, SystemError};
 use replica::{Crashes, Replica, Start};
+use traps::Traps;
 
 /// What cluster is wanted.
 #[derive(Clone)]
@@ -141,6 +144,8 @@ pub struct Cluster {
     nodes: Vec<Node>,
     pub(crate) connect: Arc<dyn Connect>,
     pub(crate) crashes: Crashes,
+    /// Where its nodes write their events down; nowhere if they are not ours.
+    events: Vec<PathBuf>,
     pub(crate) inner: Mutex<Inner>,
 }
 
@@ -152,6 +157,7 @@ pub(crate) struct Inner {
     pub in_force: BTreeMap<u64, InForce>,
     /// The number of the next fault.
     pub next: u64,
+    pub traps: Traps,
 }
 
 impl Cluster {
@@ -173,18 +179,34 @@ impl Cluster {
             return Err(ClusterError::Size(spec.nodes));
         }
         let starts = starts(&spec)?;
+        let events = match spec.system.replica {
+            Some(_) => starts.iter().map(|start| start.events.clone()).collect(),
+            None => Vec::new(),
+        };
         let nodes: Vec<Node> = starts.iter().map(|start| start.node.clone()).collect();
         let net = Net::up(spec.nodes, places).await?;
         let crashes: Crashes = Arc::new(StdMutex::new(Vec::new()));
         let replicas = serving_replicas(starts, &net, &crashes, &spec).await?;
-        let inner = Inner { net, replicas, in_force: BTreeMap::new(), next: 1 };
-        Ok(Cluster { nodes, connect: spec.connect, crashes, inner: Mutex::new(inner) })
+        let inner = Inner { net, replicas, in_force: BTreeMap::new(), next: 1, traps: Traps::default() };
+        Ok(Cluster { nodes, connect: spec.connect, crashes, events, inner: Mutex::new(inner) })
     }
 
     /// The nodes, in order of their numbers.
     #[must_use]
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// The files in which the nodes write their events down, if they are replicas of ours.
+    #[must_use]
+    pub fn events(&self) -> Vec<(NodeId, PathBuf)> {
+        self.nodes.iter().map(|node| node.id).zip(self.events.iter().cloned()).collect()
+    }
+
+    /// How often a node has begun to lead, counted from now.
+    #[must_use]
+    pub fn leaders(&self) -> watch::Receiver<u64> {
+        lookout::begin(&self.nodes, self.events.clone(), Arc::clone(&self.connect))
     }
 
     /// Where the rules of a partition sit.
@@ -242,18 +264,20 @@ fn starts(spec: &Spec) -> Result<Vec<Start>, ClusterError> {
         let id = NodeId(index as u64 + 1);
         let home = folder(spec.dir.join("nodes").join(id.to_string()))?;
         let data = folder(home.join("data"))?;
+        let events = home.join("events");
         let place = Place {
             grudge: &grudge,
             id: id.0,
             addresses: &addresses,
             data: &data,
+            events: &events,
             seed: rng.random(),
             bugs: &spec.bugs,
         };
         let line = spec.system.command_line(&place);
         let client_address = SocketAddr::from((*ip, spec.system.client_port));
         let node = Node { name: id.to_string(), id, address: IpAddr::V4(*ip), client_address };
-        starts.push(Start { node, line, env: spec.env.clone(), log: home.join("log") });
+        starts.push(Start { node, line, env: spec.env.clone(), log: home.join("log"), data, events });
     }
     Ok(starts)
 }

@@ -33,6 +33,8 @@ pub(crate) struct Replica {
     arguments: Vec<String>,
     env: BTreeMap<String, String>,
     log: PathBuf,
+    /// The folder of its disk.
+    pub data: PathBuf,
     life: Life,
     /// Whether the harness has stopped it by SIGSTOP.
     pub paused: bool,
@@ -53,18 +55,22 @@ pub(crate) struct Start {
     pub line: Vec<String>,
     pub env: BTreeMap<String, String>,
     pub log: PathBuf,
+    /// The folder of its disk.
+    pub data: PathBuf,
+    /// Where it writes its events down, if it is a replica of ours.
+    pub events: PathBuf,
 }
 
 impl Replica {
     /// Starts its first life in that network namespace.
     pub(crate) fn start(start: Start, namespace: BorrowedFd<'_>, crashes: &Crashes) -> Result<Replica, ClusterError> {
-        let Start { node, line, env, log } = start;
+        let Start { node, line, env, log, data, events: _ } = start;
         let mut line = line.into_iter();
         let program = PathBuf::from(line.next().unwrap_or_default());
         let arguments: Vec<String> = line.collect();
         let child = spawn(&node, &program, &arguments, &env, &log, namespace)?;
         let life = Life::supervised(child, &node, &log, crashes);
-        Ok(Replica { node, program, arguments, env, log, life, paused: false })
+        Ok(Replica { node, program, arguments, env, log, data, life, paused: false })
     }
 
     /// Starts its next life. The last one has ended.

@@ -57,11 +57,14 @@ impl Cluster {
     /// # Errors
     /// The first that could not be shown to be gone; the others were stopped nevertheless.
     pub async fn heal_all(&self) -> Result<Vec<Receipt>, FaultError> {
+        let released = self.disarm().await;
+        self.outlast_traps().await;
         let mut inner = self.inner.lock().await;
         let mut receipts = Vec::new();
         while let Some((_, in_force)) = inner.in_force.pop_last() {
             receipts.push(self.undo(&mut inner, &in_force).await);
         }
+        released?;
         receipts.into_iter().collect()
     }
 

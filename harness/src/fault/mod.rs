@@ -8,7 +8,7 @@
 mod inject;
 mod kind;
 mod links;
-mod processes;
+pub(crate) mod processes;
 mod receipt;
 pub(crate) mod resolve;
 mod words;
@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use jiff::fmt::serde::{duration, unsigned_duration};
-use serde::{Deserialize, Serialize};
+use jiff::fmt::serde::unsigned_duration;
+use serde::{Deserialize, Serialize, Serializer};
 
 pub use kind::{Arena, FaultKind};
 pub use receipt::{Active, Evidence, FaultError, Process, Receipt};
@@ -72,7 +72,7 @@ pub enum Fault {
 #[serde(rename_all = "kebab-case")]
 pub enum ClockChange {
     /// It jumps by so much, forwards or backwards.
-    Jump(#[serde(serialize_with = "duration::friendly::compact::required")] SignedDuration),
+    Jump(#[serde(serialize_with = "signed")] SignedDuration),
     /// It goes too fast by so many parts per million, or too slow.
     Drift(i64),
 }
@@ -111,6 +111,12 @@ pub struct PacketTrouble {
         with = "unsigned_duration::friendly::compact::required"
     )]
     pub delay: Duration,
+}
+
+/// `-3s`, not `3s ago`.
+fn signed<S: Serializer>(time: &SignedDuration, serializer: S) -> Result<S::Ok, S::Error> {
+    let sign = if time.is_negative() { "-" } else { "" };
+    serializer.collect_str(&format_args!("{sign}{:#}", time.abs()))
 }
 
 fn nothing(percent: &u8) -> bool {

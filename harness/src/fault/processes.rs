@@ -66,6 +66,17 @@ pub(super) async fn resume(inner: &mut Inner, nodes: &[usize], decided: Instant)
     Ok(receipt(inner, nodes, Evidence::Running(running), decided))
 }
 
+/// Lets a process go on that has stopped itself.
+pub(crate) async fn go_on(replica: &Replica, fault: &str) -> Result<Process, FaultError> {
+    send(replica, Signal::SIGCONT, fault)?;
+    until(replica, fault, Look::NoneStopped).await
+}
+
+/// The process of a replica, if all its threads are stopped.
+pub(crate) fn stopped(replica: &Replica) -> Option<Process> {
+    look(replica, "a trap", Look::AllStopped).ok()?.ok()
+}
+
 /// Kills the processes of these nodes.
 pub(super) async fn kill(inner: &Inner, nodes: &[usize], decided: Instant) -> Result<Receipt, FaultError> {
     let fault = format!("kill {}", names(inner, nodes).join("+"));

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::Trap;
 use crate::cluster::{Cluster, Crash};
-use crate::fault::{Active, Fault, FaultError, Receipt};
+use crate::fault::{Active, Fault, FaultError, Process, Receipt};
 
 /// What can be broken: a cluster, or its like in a test.
 #[async_trait]
@@ -34,7 +34,7 @@ pub trait Breakable: Send + Sync {
     /// The replicas that died of themselves so far.
     fn crashes(&self) -> Vec<Crash>;
 
-    /// How often a node has begun to lead since this was first asked. One that cannot tell never moves.
+    /// How often a node has begun to lead, counted from now. One that cannot tell never moves.
     fn leaders(&self) -> watch::Receiver<u64> {
         watch::channel(0).1
     }
@@ -47,8 +47,9 @@ pub trait Breakable: Send + Sync {
         Err(FaultError::Inapplicable(format!("nobody stops at {} here", crate::spec::kebab(&trap.point))))
     }
 
-    /// Waits until a node was caught in the trap, and says which.
-    async fn caught(&self) -> String {
+    /// Waits until a node was caught in the trap: all its threads are stopped. Nobody may stay halted meanwhile for whom
+    /// no trap is set any more, so it is always waited for.
+    async fn caught(&self) -> Process {
         pending().await
     }
 
@@ -77,5 +78,21 @@ impl Breakable for Cluster {
 
     fn crashes(&self) -> Vec<Crash> {
         Cluster::crashes(self)
+    }
+
+    fn leaders(&self) -> watch::Receiver<u64> {
+        Cluster::leaders(self)
+    }
+
+    async fn arm(&self, trap: &Trap) -> Result<(), FaultError> {
+        Cluster::arm(self, trap).await
+    }
+
+    async fn caught(&self) -> Process {
+        Cluster::caught(self).await
+    }
+
+    async fn disarm(&self) -> Result<(), FaultError> {
+        Cluster::disarm(self).await
     }
 }

@@ -35,8 +35,8 @@ impl Choice {
     /// Everything that can be done there.
     #[must_use]
     pub fn all(arena: Arena) -> Vec<Choice> {
-        let points = FaultKind::all(arena).filter(|kind| kind.hits_points() && arena == Arena::Simulation);
-        FaultKind::all(arena).map(Choice::Any).chain(points.map(|kind| Choice::AtPoint(kind, None))).collect()
+        let points = FaultKind::all(arena).filter(|kind| kind.hits_points()).map(|kind| Choice::AtPoint(kind, None));
+        FaultKind::all(arena).map(Choice::Any).chain(points).collect()
     }
 
     /// The kind of fault that it is.

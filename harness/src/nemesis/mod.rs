@@ -18,9 +18,10 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use crate::fault::{Active, Fault, FaultError, Receipt};
+use crate::fault::{Active, Fault, FaultError, Process, Receipt};
 use crate::runner::interpreter::NemesisRow;
 use crate::runner::stop::Stop;
+use crate::spec::kebab;
 
 pub mod agenda;
 mod breakable;
@@ -83,7 +84,9 @@ pub(crate) struct Nemesis {
 struct Hands {
     rng: ChaCha8Rng,
     in_force: BTreeMap<StepId, Active>,
-    armed: Option<StepId>,
+    armed: Option<(StepId, Trap)>,
+    /// Who was caught, and where.
+    caught: Option<(Process, Trap)>,
     /// How often a node began to lead.
     leaders: watch::Receiver<u64>,
     toll: Toll,
@@ -100,6 +103,7 @@ impl Nemesis {
             rng: target_rng(self.seed),
             in_force: BTreeMap::new(),
             armed: None,
+            caught: None,
             leaders: self.cluster.leaders(),
             toll: Toll::default(),
         };
@@ -127,12 +131,13 @@ impl Nemesis {
     async fn act(&mut self, action: Action, hands: &mut Hands) -> Result<()> {
         match action {
             Action::Arm { step, trap } => match self.cluster.arm(&trap).await {
-                Ok(()) => hands.armed = Some(step),
+                Ok(()) => hands.armed = Some((step, trap)),
                 // The trap that is not set catches nobody, and is given up in its time.
                 Err(error) => tracing::warn!("{error}"),
             },
             Action::Start { step, fault, held } => {
-                self.start(step, &fault, hands).await?;
+                let caught = hands.caught.take().filter(|_| held.is_some());
+                self.start(step, &fault, caught, hands).await?;
                 if held.is_some() {
                     self.release(hands).await;
                 }
@@ -154,7 +159,7 @@ impl Nemesis {
 
     /// Takes the trap away; whoever was caught goes on.
     async fn release(&self, hands: &mut Hands) {
-        hands.armed = None;
+        (hands.armed, hands.caught) = (None, None);
         if let Err(error) = self.cluster.disarm().await {
             tracing::warn!("{error}");
             hands.toll.unproven.push(error.to_string());
@@ -171,22 +176,30 @@ impl Nemesis {
             () = self.stop.wait() => {}
             Ok(_) = self.acknowledged.wait_for(|count| *count >= target) => {}
             Ok(()) = hands.leaders.changed() => {}
-            node = self.cluster.caught(), if hands.armed.is_some() => {
-                if let Some(step) = hands.armed {
-                    self.agenda.reached(step, &node);
+            process = self.cluster.caught(), if hands.caught.is_none() => {
+                if let Some((step, trap)) = hands.armed.take() {
+                    tracing::info!("{} halted at {}", process.node, kebab(&trap.point));
+                    self.agenda.reached(step, &process.node);
+                    hands.caught = Some((process, trap));
                 }
             }
         }
     }
 
-    async fn start(&mut self, step: StepId, fault: &Fault, hands: &mut Hands) -> Result<()> {
+    async fn start(
+        &mut self,
+        step: StepId,
+        fault: &Fault,
+        caught: Option<(Process, Trap)>,
+        hands: &mut Hands,
+    ) -> Result<()> {
         let f = format!("start-{}", fault.kind());
         self.write(Kind::Invoke, &f, Value::String(fault.to_string()), None).await?;
         match self.cluster.start(fault, &mut hands.rng).await {
             Ok(active) => {
                 tracing::info!("{fault}: in force");
                 hands.toll.in_force += 1;
-                let time = self.write(Kind::Ok, &f, value(&active.receipt)?, None).await?;
+                let time = self.write(Kind::Ok, &f, receipt(&active.receipt, caught)?, None).await?;
                 self.agenda.started(step, time, Ok(&active.fault));
                 hands.in_force.insert(step, active);
             }
@@ -207,7 +220,7 @@ impl Nemesis {
         let f = format!("stop-{}", active.fault.kind());
         self.write(Kind::Invoke, &f, Value::String(active.fault.to_string()), None).await?;
         let stopped = match self.cluster.stop(active).await {
-            Ok(receipt) => self.write(Kind::Ok, &f, value(&receipt)?, None).await?,
+            Ok(gone) => self.write(Kind::Ok, &f, receipt(&gone, None)?, None).await?,
             Err(error) => {
                 tracing::warn!("{f}: {error}");
                 hands.toll.unproven.push(error.to_string());
@@ -231,6 +244,11 @@ impl Nemesis {
     }
 }
 
-fn value(receipt: &Receipt) -> Result<Value> {
-    Ok(serde_json::to_value(receipt)?)
+/// A receipt as the value of its row, with the process that was held at a point when the fault came into force.
+fn receipt(receipt: &Receipt, caught: Option<(Process, Trap)>) -> Result<Value> {
+    let mut value = serde_json::to_value(receipt)?;
+    if let Some((process, trap)) = caught {
+        value["held"] = serde_json::json!({ "process": process, "point": trap.point });
+    }
+    Ok(value)
 }

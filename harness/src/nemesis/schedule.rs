@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use jiff::fmt::serde::unsigned_duration::friendly::compact;
 use serde::{Deserialize, Serialize};
 
-use super::{Step, Trap, Trigger};
+use super::{Step, Trigger};
 use crate::fault::Fault;
 use crate::store;
 
@@ -151,13 +151,7 @@ impl Entry {
     fn step(&self, rearm: Rearm, whom: Whom) -> Step {
         let Since { previous, acknowledged, leaders, leader } = self.since;
         let when = match (&self.when, rearm) {
-            (Trigger::Point(trap), _) => {
-                let node = match whom {
-                    Whom::Drawn => trap.node.clone(),
-                    Whom::Done => self.here.clone(),
-                };
-                Trigger::Point(Trap { node, ..trap.clone() })
-            }
+            (Trigger::Point(trap), _) => Trigger::Point(trap.clone()),
             (_, Rearm::Time) => Trigger::At(Duration::from_secs_f64(self.start.max(0.0))),
             (_, Rearm::Landmarks) => match (leader, previous) {
                 (Some(then), _) => Trigger::Leader { nth: leaders, then },

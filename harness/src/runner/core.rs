@@ -180,8 +180,6 @@ impl<J: Record> Core<J> {
         loop {
             let mut wake = end;
             let before = calls.len();
-            // Each round begins with another worker, so that a scarce operation does not always go to the first.
-            self.turn = (self.turn + 1) % self.slots.len();
             for i in 0..self.slots.len() {
                 let i = (self.turn + i) % self.slots.len();
                 let now = self.journal.now();
@@ -206,6 +204,9 @@ impl<J: Record> Core<J> {
             if calls.len() == before {
                 return Ok(Round { calls, wake });
             }
+            // The next round begins with another worker, so that a scarce operation does not always go to the first. A
+            // round in which nobody got work changes nothing: how often somebody asks in vain leaves no trace.
+            self.turn = (self.turn + 1) % self.slots.len();
         }
     }
 

@@ -1,10 +1,14 @@
 //! What the harness itself has to say of a run, beside the workload's checkers: were the faults real, did a replica
 //! die by itself, did everybody come back.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use grudge_checkers::history::{Event, History, Kind, Process};
 use grudge_checkers::verdict::{Verdict, Witness};
+use grudge_nodes::agreement::Agreement;
+use grudge_nodes::events;
+use grudge_nodes::replica::NodeId;
 use grudge_workloads::workload::Judgement;
 
 use super::Ending;
@@ -28,6 +32,41 @@ pub(crate) fn harness(history: &History, ending: &Ending, faults: bool, recovery
         judgements.push(judgement("completeness", verdict));
     }
     judgements
+}
+
+/// Whether the replicas agreed, by what each of them wrote down; nothing of those that write nothing down.
+///
+/// The files are read one after the other: nothing is known of the order in which things happened at different nodes,
+/// and no invariant asks for it.
+pub(super) fn replicas(files: &[(NodeId, PathBuf)]) -> Option<Judgement> {
+    if files.is_empty() {
+        return None;
+    }
+    let mut agreement = Agreement::default();
+    let mut broken = Vec::new();
+    for (node, path) in files {
+        let events = match events::read(path) {
+            Ok(events) => events,
+            Err(error) => {
+                let reason = format!("nobody knows whether the replicas agreed: {error}");
+                return Some(judgement("replicas", unknown(reason)));
+            }
+        };
+        let mut life = 0;
+        for (lived, event) in events {
+            if lived != life {
+                agreement.reborn(*node);
+                life = lived;
+            }
+            broken.extend(agreement.observe(*node, &event).err());
+        }
+    }
+    let verdict = match broken.split_first() {
+        None => Verdict::Valid,
+        Some((first, [])) => invalid(first.clone(), Vec::new()),
+        Some((first, others)) => invalid(format!("{first} ({} more)", others.len()), Vec::new()),
+    };
+    Some(judgement("replicas", verdict))
 }
 
 fn judgement(checker: &str, verdict: Verdict) -> Judgement {
@@ -117,4 +156,66 @@ fn completeness(history: &History, ending: &Ending) -> Option<Verdict> {
     }
     let succeeded = history.events.iter().any(|event| event.kind == Kind::Ok && event.process != Process::Nemesis);
     (!succeeded).then(|| unknown("not one operation succeeded, so no promise was put to the test".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use grudge_nodes::replica::Event as Reported;
+
+    use super::*;
+
+    /// What one node reports, life by life.
+    type Lives<'a> = &'a [&'a [Reported]];
+
+    fn judged(nodes: &[Lives<'_>]) -> Option<Verdict> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut files = Vec::new();
+        for (id, lives) in (1..).map(NodeId).zip(nodes) {
+            let path = folder.path().join(id.to_string());
+            for life in *lives {
+                let mut writer = events::Writer::begin(&path).expect("the folder is there");
+                life.iter().for_each(|event| writer.note(event));
+                writer.flush().expect("a few bytes");
+            }
+            files.push((id, path));
+        }
+        replicas(&files).map(|judgement| judgement.verdict)
+    }
+
+    fn applied(position: u64, digest: u64) -> Reported {
+        Reported::Applied { position, digest }
+    }
+
+    #[test]
+    fn replicas_that_agree_are_valid_over_lives_and_laggards() {
+        let all = [applied(1, 7), applied(2, 8), applied(3, 9)];
+        let again = [Reported::Restored { position: 2 }, applied(3, 9)];
+        assert_eq!(judged(&[&[&all], &[&all[..2], &all], &[&all[..1], &again]]), Some(Verdict::Valid));
+        assert_eq!(judged(&[]), None, "who writes nothing down is not judged by it");
+    }
+
+    #[test]
+    fn each_broken_invariant_names_node_position_and_digests() {
+        let leads = [Reported::Leading { epoch: 4 }];
+        let table: [(&[Lives<'_>], &[&str]); 4] = [
+            (&[&[&leads], &[&[]], &[&leads]], &["leader uniqueness", "n3", "epoch 4", "n1"]),
+            (&[&[&[applied(1, 7)]], &[&[applied(1, 8)]]], &["agreement", "n2", "0x1", "0x8", "n1", "0x7"]),
+            (&[&[&[applied(2, 7), applied(1, 8)]]], &["order", "n1"]),
+            (&[&[&[applied(1, 7), applied(2, 8)]], &[&[applied(2, 8)]]], &["prefix", "n2", "leaves out 0x1"]),
+        ];
+        for (nodes, words) in table {
+            match judged(nodes) {
+                Some(Verdict::Invalid { witness }) => {
+                    assert!(words.iter().all(|word| witness.reason.contains(word)), "{words:?}: {}", witness.reason);
+                }
+                other => panic!("{words:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_proves_nothing() {
+        let lost = replicas(&[(NodeId(1), "/no/such/file".into())]).expect("it is judged");
+        assert!(matches!(lost.verdict, Verdict::Unknown { reason } if reason.contains("/no/such/file")));
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use grudge_checkers::history::History;
+use grudge_nodes::replica::NodeId;
 use grudge_workloads::client::Target;
 use grudge_workloads::workload::{Judgement, Workload};
 use tokio::sync::mpsc;
@@ -58,6 +59,8 @@ pub struct Run {
     pub history: PathBuf,
     /// The file of the schedule.
     pub schedule: PathBuf,
+    /// The files in which the nodes write their events down, if they are replicas of ours.
+    pub events: Vec<(NodeId, PathBuf)>,
 }
 
 /// What came of a run.
@@ -88,10 +91,12 @@ impl Run {
         let judge = self.workload.judge;
         let wanted = !self.agenda.is_empty();
         let recovery = self.recovery;
+        let events = mem::take(&mut self.events);
         let (history, ending) = self.drive(&cluster, &mut stop).await?;
         // Checkers compute; the clients' and the cluster's tasks must go on meanwhile.
         tokio::task::spawn_blocking(move || {
             let mut judgements = judge(&history);
+            judgements.extend(judge::replicas(&events));
             judgements.extend(judge::harness(&history, &ending, wanted, recovery));
             Ran { history, judgements }
         })

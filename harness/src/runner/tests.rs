@@ -33,6 +33,7 @@ fn run(memory: &Memory, folder: &TempDir, faults: &[FaultKind], time: Duration) 
         recovery: Duration::from_millis(700),
         history: folder.path().join("history.csv"),
         schedule: folder.path().join("schedule.toml"),
+        events: Vec::new(),
     }
 }
 

@@ -11,6 +11,7 @@ use grudge_workloads::registry;
 
 use super::client::{Life, raft, zab};
 use crate::exit::Failure;
+use crate::fault::Arena;
 use crate::spec::Spec;
 use crate::system::{Place, System};
 
@@ -72,6 +73,7 @@ pub(super) fn node(spec: &Spec) -> Result<NodeArgs, Failure> {
     let refused = |error: crate::system::SystemError| Failure::BadArguments(error.to_string());
     let system = System::named(&spec.system).map_err(refused)?;
     system.accept(&spec.bugs).map_err(refused)?;
+    spec.check_faults(Arena::Simulation, system.replica)?;
     let addresses: Vec<Ipv4Addr> =
         (1..=spec.nodes).map(|id| Ipv4Addr::new(10, 0, 0, u8::try_from(id).unwrap_or(u8::MAX))).collect();
     let line = system.command_line(&Place {
@@ -79,6 +81,7 @@ pub(super) fn node(spec: &Spec) -> Result<NodeArgs, Failure> {
         id: 1,
         addresses: &addresses,
         data: Path::new("data"),
+        events: Path::new("events"),
         seed: spec.seed,
         bugs: &spec.bugs,
     });

@@ -1,0 +1,134 @@
+//! Playing a recorded run again: from its folder to the test that does the same.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use clap::ValueEnum;
+use grudge_checkers::verdict::Verdict;
+
+use crate::exit::Failure;
+use crate::fault::Arena;
+use crate::nemesis::Schedule;
+use crate::nemesis::schedule::{Rearm, Whom};
+use crate::report::{Judged, Results, overall, word};
+use crate::spec::Spec;
+use crate::store::RunFolder;
+
+/// By what the faults of a recorded run are armed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// The time of the run, and the very nodes that were hit: exact in simulation
+    Time,
+    /// What happened in the run: a change of leader, so many operations, the fault before; and the roles that were hit
+    Landmarks,
+}
+
+/// A run that was recorded.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The test.
+    pub spec: Spec,
+    /// What its nemesis did.
+    pub schedule: Schedule,
+    /// How it ended.
+    pub sign: Sign,
+}
+
+/// By what a verdict is known again: its word, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sign {
+    verdict: &'static str,
+    checkers: BTreeSet<String>,
+}
+
+/// A recorded run as a test.
+#[derive(Clone, Debug)]
+pub struct Again {
+    /// The test, with a script in the place of its menu.
+    pub spec: Spec,
+    /// What cannot be done there, one sentence each.
+    pub left_out: Vec<String>,
+}
+
+impl Recorded {
+    /// Reads the folder of a run.
+    ///
+    /// # Errors
+    /// It is no run, or it was cut short.
+    pub fn read(folder: &RunFolder) -> Result<Recorded, Failure> {
+        let spec = Spec::read(&folder.test())?;
+        let schedule = Schedule::read(&folder.schedule())?;
+        let sign = Sign::of(&Results::read(folder)?.judgements);
+        Ok(Recorded { spec, schedule, sign })
+    }
+
+    /// The test that does it again, there.
+    #[must_use]
+    pub fn again(&self, by: By, arena: Arena) -> Again {
+        let steps = match by {
+            By::Time => self.schedule.script(Rearm::Time, Whom::Done),
+            By::Landmarks => self.schedule.script(Rearm::Landmarks, Whom::Drawn),
+        };
+        let (script, others): (Vec<_>, Vec<_>) = steps.into_iter().partition(|step| step.fault.sort().exists(arena));
+        let left_out = others.iter().map(|step| format!("{step} (exists in simulation only)")).collect();
+        Again { spec: Spec { faults: Vec::new(), script, ..self.spec.clone() }, left_out }
+    }
+}
+
+impl Sign {
+    /// The sign of these judgements.
+    #[must_use]
+    pub fn of(judgements: &[Judged]) -> Sign {
+        let verdict = word(&overall(judgements));
+        let same = judgements.iter().filter(|judged| !judged.finding && word(&judged.verdict) == verdict);
+        Sign { verdict, checkers: same.map(|judged| judged.checker.clone()).collect() }
+    }
+
+    /// Whether these judgements end in the same verdict; if a promise was broken, one of those that were broken then.
+    #[must_use]
+    pub fn comes_back_in(&self, judgements: &[Judged]) -> bool {
+        let other = Sign::of(judgements);
+        self.verdict == other.verdict && (self.verdict == "valid" || !self.checkers.is_disjoint(&other.checkers))
+    }
+}
+
+impl fmt::Display for Sign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.verdict)?;
+        if self.verdict == word(&Verdict::Valid) {
+            return Ok(());
+        }
+        write!(f, " ({})", self.checkers.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use grudge_checkers::verdict::Witness;
+
+    use super::*;
+
+    fn judged(checker: &str, verdict: &str, finding: bool) -> Judged {
+        let verdict = match verdict {
+            "valid" => Verdict::Valid,
+            "unknown" => Verdict::Unknown { reason: String::new() },
+            _ => Verdict::Invalid { witness: Witness { key: None, reason: String::new(), events: Vec::new() } },
+        };
+        Judged { checker: checker.to_owned(), verdict, finding }
+    }
+
+    #[test]
+    fn a_verdict_comes_back_if_one_of_its_checkers_says_it_again() {
+        let first =
+            [judged("lock", "invalid", false), judged("replicas", "invalid", false), judged("set", "valid", false)];
+        let sign = Sign::of(&first);
+        assert_eq!(sign.to_string(), "invalid (lock, replicas)");
+        assert!(sign.comes_back_in(&[judged("replicas", "invalid", false), judged("lock", "unknown", false)]));
+        assert!(!sign.comes_back_in(&[judged("set", "invalid", false)]), "another promise");
+        assert!(!sign.comes_back_in(&[judged("lock", "invalid", true)]), "a finding does not count");
+        assert!(!sign.comes_back_in(&[judged("lock", "valid", false)]));
+        let valid = Sign::of(&[judged("lock", "valid", false)]);
+        assert_eq!(valid.to_string(), "valid");
+        assert!(valid.comes_back_in(&[judged("set", "valid", false)]));
+    }
+}
