@@ -18,6 +18,7 @@
 //! assert_eq!(witness.events.len(), 4);
 //! ```
 
+pub mod checker;
 pub mod graph;
 pub mod history;
 pub mod lease;

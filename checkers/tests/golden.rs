@@ -4,22 +4,18 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use grudge_checkers::checker::Checker;
 use grudge_checkers::history::{History, csv};
 use grudge_checkers::linearizability::Limits;
-use grudge_checkers::model::Named;
 use grudge_checkers::set::LocalReads;
 use grudge_checkers::verdict::Verdict;
-use grudge_checkers::{lease, pairs, session, set};
+use grudge_checkers::{lease, set};
 
 fn judge(checker: &str, history: &History) -> Verdict {
     match checker {
-        "set" => set::check(history, LocalReads::MayBeStale),
         "set-local" => set::check(history, LocalReads::AreJudged),
-        "session" => session::check(history),
-        "pairs" => pairs::check(history),
-        "lease" => lease::check(history),
         "lease-outlived" => lease::outlived(history, Duration::from_secs(1)),
-        model => model.parse::<Named>().expect("a model").check(history, &Limits::default()),
+        name => name.parse::<Checker>().expect("a checker").check(history, &Limits::default()),
     }
 }
 

@@ -67,11 +67,13 @@ pub fn check<M: Model>(history: &History, model: &M, limits: &Limits) -> Verdict
 pub fn linearize<M: Model>(history: &History, model: &M, limits: &Limits) -> Result<Vec<Linearization>, Verdict> {
     let deadline = Instant::now() + limits.time;
     let operations = history.operations().map_err(|error| unknown(error.to_string()))?;
-    let keys: Vec<_> = by_key(operations).into_iter().collect();
-    let answers: Vec<Answer<'_, M>> = keys
-        .into_par_iter()
-        .map(|(key, operations)| one_key(key, operations, model, Budget::new(deadline, limits.configurations)))
-        .collect();
+    let many = operations.len() >= WORTH_THREADS;
+    let keys = by_key(operations);
+    let judge = |(key, operations)| one_key(key, operations, model, Budget::new(deadline, limits.configurations));
+    let answers: Vec<Answer<'_, M>> = match many {
+        true => keys.into_par_iter().map(judge).collect(),
+        false => keys.into_iter().map(judge).collect(),
+    };
 
     let mut orders = Vec::with_capacity(answers.len());
     let mut gave_up = None;
@@ -90,6 +92,10 @@ pub fn linearize<M: Model>(history: &History, model: &M, limits: &Limits) -> Res
         (None, None) => Ok(orders),
     }
 }
+
+/// From so many operations on, the keys are judged by several threads. Fewer cost less than handing them over, and
+/// whoever judges many short histories has put a thread to each already.
+const WORTH_THREADS: usize = 20_000;
 
 /// What was found out about one key.
 enum Answer<'h, M: Model> {

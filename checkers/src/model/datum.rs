@@ -11,7 +11,9 @@ pub struct Datum(u32);
 #[derive(Debug, Default)]
 pub struct Data {
     texts: Vec<String>,
-    numbers: FxHashMap<String, Datum>,
+    /// Natural numbers by themselves: most values are, and they need no text to be looked up.
+    naturals: FxHashMap<u64, Datum>,
+    others: FxHashMap<String, Datum>,
 }
 
 impl Data {
@@ -20,14 +22,20 @@ impl Data {
     /// # Panics
     /// After four milliard values.
     pub fn intern(&mut self, value: &Value) -> Datum {
+        let next = Datum(u32::try_from(self.texts.len()).expect("a history has fewer than 2^32 values"));
+        if let Some(natural) = value.as_u64() {
+            return *self.naturals.entry(natural).or_insert_with(|| {
+                self.texts.push(natural.to_string());
+                next
+            });
+        }
         let text = value.to_string();
-        if let Some(datum) = self.numbers.get(&text) {
+        if let Some(datum) = self.others.get(&text) {
             return *datum;
         }
-        let datum = Datum(u32::try_from(self.texts.len()).expect("a history has fewer than 2^32 values"));
         self.texts.push(text.clone());
-        self.numbers.insert(text, datum);
-        datum
+        self.others.insert(text, next);
+        next
     }
 
     /// The value as JSON.

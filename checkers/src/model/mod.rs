@@ -13,7 +13,6 @@ mod retold;
 
 use std::fmt::Debug;
 use std::hash::Hash;
-use std::str::FromStr;
 
 pub use datum::{Data, Datum};
 pub use fenced::{FencedMutex, FencedOp, FencedState};
@@ -155,17 +154,6 @@ impl Named {
             Named::Mutex => linearizability::check(history, &Mutex, limits),
             Named::FencedMutex => linearizability::check(history, &FencedMutex, limits),
         }
-    }
-}
-
-impl FromStr for Named {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Named::ALL.into_iter().find(|model| model.name() == text).ok_or_else(|| {
-            let names = Named::ALL.map(Named::name).join(", ");
-            format!("there is no model `{text}`; there are: {names}")
-        })
     }
 }
 

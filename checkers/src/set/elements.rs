@@ -74,16 +74,30 @@ pub(super) struct Elements<'h> {
     pub(super) reads: usize,
 }
 
-/// Numbers are what elements mostly are.
-#[derive(PartialEq, Eq, Hash)]
-enum Name {
-    Number(u64),
-    Text(String),
+/// Something of each element. Natural numbers are what elements mostly are, and need no text to be looked up.
+struct Names<T> {
+    naturals: FxHashMap<u64, T>,
+    others: FxHashMap<String, T>,
 }
 
-impl Name {
-    fn of(value: &Value) -> Name {
-        value.as_u64().map_or_else(|| Name::Text(value.to_string()), Name::Number)
+impl<T: Copy> Names<T> {
+    fn new() -> Self {
+        Names { naturals: FxHashMap::default(), others: FxHashMap::default() }
+    }
+
+    fn get(&self, value: &Value) -> Option<T> {
+        match value.as_u64() {
+            Some(natural) => self.naturals.get(&natural).copied(),
+            None => self.others.get(&value.to_string()).copied(),
+        }
+    }
+
+    /// What is there already, or else this.
+    fn get_or_insert(&mut self, value: &Value, new: T) -> T {
+        match value.as_u64() {
+            Some(natural) => *self.naturals.entry(natural).or_insert(new),
+            None => *self.others.entry(value.to_string()).or_insert(new),
+        }
     }
 }
 
@@ -97,7 +111,7 @@ impl<'h> Elements<'h> {
     /// Reads one key's operations. The error names the events.
     pub(super) fn new(operations: &[Operation<'h>], local: LocalReads) -> Result<Self, String> {
         let mut set = Elements { elements: Vec::new(), phantoms: Vec::new(), reads: 0 };
-        let mut refused = FxHashMap::default();
+        let mut refused = Names::new();
         let numbers = set.additions(operations, &mut refused)?;
         let mut reads = Vec::new();
         for operation in operations.iter().filter(|operation| operation.outcome() == Outcome::Ok) {
@@ -119,9 +133,9 @@ impl<'h> Elements<'h> {
     fn additions(
         &mut self,
         operations: &[Operation<'h>],
-        refused: &mut FxHashMap<Name, Operation<'h>>,
-    ) -> Result<FxHashMap<Name, usize>, String> {
-        let mut numbers: FxHashMap<Name, usize> = FxHashMap::default();
+        refused: &mut Names<Operation<'h>>,
+    ) -> Result<Names<usize>, String> {
+        let mut numbers = Names::new();
         for operation in operations {
             if !matches!(operation.f(), "add" | "read" | "read-local") {
                 let (events, f) = (operation.events(), operation.f());
@@ -132,11 +146,11 @@ impl<'h> Elements<'h> {
             }
             let value = &operation.invoke.value;
             if operation.outcome() == Outcome::Fail {
-                refused.insert(Name::of(value), *operation);
+                refused.get_or_insert(value, *operation);
                 continue;
             }
             let acknowledged = operation.ret.filter(|_| operation.outcome() == Outcome::Ok).unwrap_or(NEVER);
-            let number = *numbers.entry(Name::of(value)).or_insert(self.elements.len());
+            let number = numbers.get_or_insert(value, self.elements.len());
             match self.elements.get_mut(number) {
                 None => self.elements.push(Element {
                     value,
@@ -161,8 +175,8 @@ impl<'h> Elements<'h> {
     fn read(
         &mut self,
         read: &Operation<'h>,
-        numbers: &FxHashMap<Name, usize>,
-        refused: &FxHashMap<Name, Operation<'h>>,
+        numbers: &Names<usize>,
+        refused: &Names<Operation<'h>>,
     ) -> Result<Vec<usize>, String> {
         let (Some(completion), Some(ret)) = (read.completion, read.ret) else { return Ok(Vec::new()) };
         let Some(values) = completion.value.as_array() else {
@@ -171,12 +185,11 @@ impl<'h> Elements<'h> {
         };
         let mut shown = Vec::with_capacity(values.len());
         for value in values {
-            let name = Name::of(value);
-            let number = numbers.get(&name).copied();
+            let number = numbers.get(value);
             let Some(element) = number.map(|number| &mut self.elements[number]).filter(|known| known.begun < ret)
             else {
                 let later = number.map(|number| self.elements[number].added);
-                let added = later.or_else(|| refused.get(&name).copied());
+                let added = later.or_else(|| refused.get(value));
                 self.phantoms.push(Phantom { value, read: *read, added });
                 continue;
             };

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
+use grudge_checkers::checker::Checker;
 use grudge_checkers::history::{Event, History, Kind, Process, csv};
 use grudge_checkers::linearizability::Limits;
 use grudge_checkers::model::Named;
@@ -14,6 +15,7 @@ use grudge_checkers::verdict::Verdict;
 use jiff::SignedDuration;
 use owo_colors::OwoColorize;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::exit::{Exit, Failure};
 use crate::report::{Judged, terminal};
@@ -24,9 +26,10 @@ pub(super) struct CheckArgs {
     /// Histories as CSV
     #[arg(required = true, value_name = "HISTORY")]
     files: Vec<PathBuf>,
-    /// What the object is: register, cas-register, mutex, fenced-mutex [default: guessed from the operations' names]
+    /// What it is judged as: register, cas-register, mutex, fenced-mutex, set, lease, session, pairs [default: guessed
+    /// from the operations' names]
     #[arg(long, value_name = "M")]
-    model: Option<Named>,
+    model: Option<Checker>,
     /// How long the search for a legal order may take
     #[arg(long, value_name = "T", value_parser = spec::duration, default_value = "60s")]
     limit: SignedDuration,
@@ -58,20 +61,20 @@ pub(super) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     Ok(Exit::from(&worst))
 }
 
-fn one(path: &Path, model: Option<Named>, limits: &Limits) -> Result<Checked, Failure> {
+fn one(path: &Path, model: Option<Checker>, limits: &Limits) -> Result<Checked, Failure> {
     let file =
         File::open(path).map_err(|error| Failure::BadArguments(format!("cannot read {}: {error}", path.display())))?;
     let (history, damage) = csv::read(file);
-    let model = match model.or_else(|| guess(&history)) {
-        Some(model) => model,
+    let checker = match model.or_else(|| guess(&history)) {
+        Some(checker) => checker,
         None => return Err(Failure::BadArguments(no_guess(path, damage.as_ref()))),
     };
-    let mut verdict = model.check(&history, limits);
+    let mut verdict = checker.check(&history, limits);
     if let Some(damage) = damage {
         let reason = format!("the file is damaged ({damage}); only what comes before was judged");
         verdict = verdict.worst(Verdict::Unknown { reason });
     }
-    let judged = Judged { checker: format!("linearizable {}", model.name()), verdict, finding: false };
+    let judged = Judged { checker: checker.title(), verdict, finding: false };
     Ok(Checked { file: path.to_path_buf(), events: history.events.len(), judged })
 }
 
@@ -79,25 +82,33 @@ fn no_guess(path: &Path, damage: Option<&csv::ReadError>) -> String {
     match damage {
         Some(damage) => format!("{}: {damage}", path.display()),
         None => format!(
-            "{}: its operations are not those of a register or a lock; say what it is with --model (one of {})",
+            "{}: it cannot be told from its operations what it is; say so with --model (one of {})",
             path.display(),
-            Named::ALL.map(Named::name).join(", ")
+            Checker::all().map(Checker::name).collect::<Vec<_>>().join(", ")
         ),
     }
 }
 
-/// The model whose operations these are, if their names say so.
-fn guess(history: &History) -> Option<Named> {
+/// By what these operations are judged, if their names say so.
+fn guess(history: &History) -> Option<Checker> {
     let clients = || history.events.iter().filter(|event| event.process != Process::Nemesis);
     let names: BTreeSet<&str> = clients().map(|event| event.f.as_str()).collect();
     let only = |known: &[&str]| !names.is_empty() && names.iter().all(|name| known.contains(name));
     let has_token = |event: &Event| event.kind == Kind::Ok && event.f == "acquire" && !event.value.is_null();
+    let has_halves = |event: &Event| matches!(&event.value, Value::Array(both) if both.len() == 2 && both.iter().all(Value::is_array));
+    let is_pairs = || clients().any(|event| event.kind == Kind::Ok && event.f == "read" && has_halves(event));
     if only(&["read", "write"]) {
-        Some(Named::Register)
+        Some(if is_pairs() { Checker::Pairs } else { Checker::Linearizable(Named::Register) })
     } else if only(&["read", "write", "cas"]) {
-        Some(Named::CasRegister)
+        Some(Checker::Linearizable(Named::CasRegister))
     } else if only(&["acquire", "prove", "release"]) {
-        Some(if clients().any(has_token) { Named::FencedMutex } else { Named::Mutex })
+        Some(Checker::Linearizable(if clients().any(has_token) { Named::FencedMutex } else { Named::Mutex }))
+    } else if only(&["add", "read", "read-local"]) {
+        Some(Checker::Set)
+    } else if only(&["grant", "renew", "check", "revoke"]) {
+        Some(Checker::Lease)
+    } else if only(&["read", "write", "hop"]) {
+        Some(Checker::Session)
     } else {
         None
     }
