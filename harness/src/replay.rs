@@ -104,9 +104,13 @@ impl fmt::Display for Sign {
 
 #[cfg(test)]
 mod tests {
+    use grudge_checkers::history::{Event, History, Process};
     use grudge_checkers::verdict::Witness;
+    use jiff::SignedDuration;
 
     use super::*;
+    use crate::nemesis::Choice;
+    use crate::sim;
 
     fn judged(checker: &str, verdict: &str, finding: bool) -> Judged {
         let verdict = match verdict {
@@ -130,5 +134,45 @@ mod tests {
         let valid = Sign::of(&[judged("lock", "valid", false)]);
         assert_eq!(valid.to_string(), "valid");
         assert!(valid.comes_back_in(&[judged("set", "valid", false)]));
+    }
+
+    /// Byte for byte, but for what the nemesis says: it names the nodes now that were drawn by their role then.
+    #[test]
+    fn a_simulated_run_replayed_by_time_is_the_same_run() {
+        for (system, seed) in [("zab", 1), ("zab", 2), ("raft", 1), ("raft", 2)] {
+            let spec = Spec {
+                system: system.to_owned(),
+                faults: Choice::all(Arena::Simulation),
+                bugs: Vec::new(),
+                seed,
+                time: SignedDuration::from_secs(20),
+                rate: Some(50.0),
+                ..crate::spec::tests::example()
+            };
+            let first = sim::run(&spec).expect("it can be simulated");
+            let recorded = Recorded { spec, schedule: first.schedule, sign: Sign::of(&[]) };
+            let Again { spec, left_out } = recorded.again(By::Time, Arena::Simulation);
+            assert!(!spec.script.is_empty() && left_out.is_empty(), "{system}, seed {seed}");
+            let second = sim::run(&spec).expect("it can be simulated");
+            let clients = |history: &History| -> Vec<Event> {
+                let events = history.events.iter().filter(|event| event.process != Process::Nemesis);
+                events.cloned().map(|event| Event { index: 0, ..event }).collect()
+            };
+            assert_eq!(clients(&first.history), clients(&second.history), "{system}, seed {seed}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_done_on_real_processes_is_left_out_by_name() {
+        let schedule = "[[fault]]\nstart = 1.5\nwhen = { calm = '1s' }\ndrawn = { power = 'leader' }\nhold = '1s'\n\
+                        [[fault]]\nstart = 4.0\nwhen = { calm = '1s' }\ndrawn = { kill = 'leader' }\n\
+                        since = { leaders = 2, leader = '300ms', acknowledged = 7 }";
+        let schedule: Schedule = toml::from_str(schedule).expect("a schedule");
+        let recorded = Recorded { spec: crate::spec::tests::example(), schedule, sign: Sign::of(&[]) };
+        let Again { spec, left_out } = recorded.again(By::Landmarks, Arena::Processes);
+        assert_eq!(left_out, ["at 1.5s: power leader (exists in simulation only)"]);
+        assert_eq!(spec.script.len(), 1);
+        assert_eq!(spec.script[0].to_string(), "after 2 changes of leader and 300ms: kill leader");
+        assert!(spec.faults.is_empty());
     }
 }
