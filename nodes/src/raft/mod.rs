@@ -231,7 +231,7 @@ impl Raft {
 
     /// Notes that a property which must never break is broken. The first one is kept for [`Raft::check`].
     fn violated(&mut self, what: String) {
-        tracing::error!(node = %self.id, "{what}");
+        tracing::debug!(node = %self.id, "{what}");
         self.violation.get_or_insert(what);
     }
 
