@@ -173,7 +173,8 @@ impl Leader {
                 peer.stage = Stage::Synchronised(*through);
                 self.hear_synchronised(core, now, out);
             }
-            (Stage::InStep(acked), Packet::Ack { zxid }) if zxid > *acked && core.log.contains(zxid) => {
+            // A follower that is far behind acknowledges what a snapshot has replaced here meanwhile.
+            (Stage::InStep(acked), Packet::Ack { zxid }) if zxid > *acked && core.log.held(zxid) => {
                 *acked = zxid;
                 self.advance(core, now, out);
             }

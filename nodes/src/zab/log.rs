@@ -148,6 +148,11 @@ impl Log {
         zxid == self.base || self.txns.binary_search_by_key(&zxid, |txn| txn.zxid).is_ok()
     }
 
+    /// True if `zxid` is in the log, or may have been before the log was compacted.
+    pub(super) fn held(&self, zxid: Zxid) -> bool {
+        zxid < self.base || self.contains(zxid)
+    }
+
     pub(super) fn summary(&self) -> Summary {
         let mut ends = vec![self.base];
         for txn in &self.txns {

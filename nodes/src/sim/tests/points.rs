@@ -85,6 +85,19 @@ fn what_is_disarmed_halts_nobody() {
 }
 
 #[test]
+fn a_point_that_is_disarmed_while_it_waits_for_the_disk_halts_nobody() {
+    let mut world = quick();
+    world.arm(POINT, None, 1);
+    world.request(N1, POINTED);
+    assert!(world.take_replies().is_empty(), "the point waits behind a write");
+    world.disarm(POINT, None);
+    run(&mut world, 500);
+    assert!(halts(&mut world).is_empty());
+    assert_eq!(world.durable(N1), [POINTED, POINTED + 1]);
+    assert_eq!(world.take_replies().len(), 1);
+}
+
+#[test]
 fn two_requests_in_a_row_halt_twice_and_end_in_order() {
     let mut world = quick();
     world.arm(POINT, None, 1);

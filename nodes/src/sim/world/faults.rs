@@ -179,7 +179,7 @@ impl<R: Replica> World<R> {
     /// nodes resumed, dead ones restarted.
     pub fn calm(&mut self) {
         self.chaos = None;
-        self.armed.clear();
+        self.disarm_if(|_| true);
         self.heal();
         self.packets(None);
         for node in self.ids() {

@@ -36,19 +36,28 @@ impl<R: Replica> World<R> {
         self.armed.push(Arming { point, node, nth: nth.max(1) });
     }
 
-    /// Takes back all that was armed with this point and node. A node that has the point in its outbox already, behind
-    /// a write, is halted nevertheless.
+    /// Takes back all that was armed with this point and node.
     pub fn disarm(&mut self, point: Point, node: Option<NodeId>) {
-        self.armed.retain(|arming| arming.point != point || arming.node != node);
+        self.disarm_if(|arming| arming.point == point && arming.node == node);
     }
 
-    /// An armed point has left its node.
+    /// Takes back all of these, also where the point waits in an outbox already, behind a write.
+    pub(super) fn disarm_if(&mut self, these: impl Fn(&Arming) -> bool) {
+        self.armed.retain(|arming| !these(arming));
+        for process in self.nodes.iter_mut().filter_map(|node| node.process.as_mut()) {
+            process.halting = process.halting.filter(|arming| !these(arming));
+        }
+    }
+
+    /// A point that was armed when it was pushed has left its node.
     pub(super) fn halt(&mut self, at: usize, point: Point) {
         let id = self.nodes[at].id;
-        if let Some(process) = &mut self.nodes[at].process {
-            process.halting = None;
-            process.stopped = Some(VecDeque::new());
+        let Some(process) = &mut self.nodes[at].process else { return };
+        if process.halting.take().is_none() {
+            let held = process.outbox.go_on();
+            return self.push(at, held);
         }
+        process.stopped = Some(VecDeque::new());
         self.trace.note(self.now, Some(id), || Line::Halted(point));
         self.notices.push((self.now, id, Event::Reached(point)));
     }
