@@ -69,6 +69,18 @@ fn two_seeds_are_two_runs() {
     assert_ne!(digest(1), digest(2));
 }
 
+/// The same on every machine. Whoever changes what replicas, clients or nemesis do accepts the new ones:
+/// `INSTA_UPDATE=always cargo test -p grudge --test sim`.
+#[test]
+fn the_histories_of_one_seed_are_known() {
+    let line = |text: &&str| {
+        let run = run(&spec(text, 7));
+        let digest = run.digest().expect("a history is expressible");
+        format!("{}: {} rows, digest {digest:08x}", text.replace('\n', ", "), run.history.events.len())
+    };
+    insta::assert_snapshot!(ALL.iter().map(line).collect::<Vec<_>>().join("\n"));
+}
+
 #[test]
 fn the_number_of_threads_changes_nothing() {
     let digests = |threads: usize| -> Vec<u32> {

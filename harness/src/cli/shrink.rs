@@ -20,7 +20,7 @@ pub(super) const SEEDS: u64 = 16;
 const TRIES: u64 = 3;
 
 /// How long it may take in simulation, unless another time is given.
-const BUDGET: Duration = Duration::from_secs(120);
+pub(super) const BUDGET: Duration = Duration::from_secs(120);
 /// The same on real processes.
 const REAL_BUDGET: Duration = Duration::from_secs(1_800);
 

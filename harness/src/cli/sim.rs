@@ -16,11 +16,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use rayon::prelude::*;
 
+use super::shrink;
 use super::spec_args::SpecArgs;
 use crate::exit::{Exit, Failure};
 use crate::fault::Arena;
 use crate::logging;
 use crate::report::{Results, terminal, word};
+use crate::shrink::Kind;
 use crate::sim::{self, Simulated};
 use crate::spec::Spec;
 use crate::store::{self, RunFolder};
@@ -42,6 +44,9 @@ pub(super) struct SimArgs {
     /// How many seeds to run at a time [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
+    /// Make the test smaller that a seed fails, and write it beside the run as small.toml (see `grudge shrink`)
+    #[arg(long)]
+    shrink: bool,
     /// Where runs are kept: the one of a single seed, the failing ones of many
     #[arg(long, value_name = "DIR", default_value = "store")]
     store: PathBuf,
@@ -84,6 +89,9 @@ fn single(args: &SimArgs, spec: &Spec) -> Result<Exit, Failure> {
         let text = terminal::summary(&results, Some(folder.path()));
         terminal::print(&format!("{text}{}\n", pace(simulated.simulated, simulated.wall)));
     }
+    if let Some(small) = smaller(args, spec, &simulated, &results, &folder)? {
+        terminal::note(&format!("smaller: {}\n", shown(&small)));
+    }
     Ok(Exit::from(&results.verdict))
 }
 
@@ -102,6 +110,31 @@ pub(super) fn keep(
     let results = Results::new(spec.clone(), started, &simulated.history, simulated.judgements.clone())?;
     results.write(&folder, &simulated.history)?;
     Ok((folder, results))
+}
+
+/// A smaller test that fails as this run did, beside the run: if that was asked for, and if there is one.
+fn smaller(
+    args: &SimArgs,
+    spec: &Spec,
+    simulated: &Simulated,
+    results: &Results,
+    folder: &RunFolder,
+) -> Result<Option<PathBuf>, Failure> {
+    let kind = Kind::of(&results.judgements);
+    if !args.shrink || kind.is_valid() {
+        return Ok(None);
+    }
+    let text = shrink::in_simulation(spec, &simulated.schedule, kind, shrink::SEEDS, shrink::BUDGET)?;
+    let Some(text) = text else { return Ok(None) };
+    let file = folder.path().join("small.toml");
+    store::write(&file, text.as_bytes())?;
+    Ok(Some(file))
+}
+
+/// A path as it is seen from here.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).display().to_string()
 }
 
 /// What a sweep keeps of each of its runs.
@@ -133,11 +166,15 @@ fn try_seed(args: &SimArgs, spec: &Spec, progress: &Progress) -> Result<Trial, F
     let simulated = sim::run(spec)?;
     let verdict = simulated.verdict();
     if verdict != Verdict::Valid {
-        let folder = match progress.kept.fetch_add(1, Ordering::Relaxed) {
-            kept if kept < MOST_KEPT => Some(keep(&args.store, spec, Timestamp::now(), &simulated)?.0),
-            _ => None,
-        };
-        progress.print(&complaint(spec, &verdict, &simulated.judgements, folder.as_ref()));
+        let mut text = complaint(spec, &verdict, &simulated.judgements);
+        if progress.kept.fetch_add(1, Ordering::Relaxed) < MOST_KEPT {
+            let (folder, results) = keep(&args.store, spec, Timestamp::now(), &simulated)?;
+            let _ = writeln!(text, "  kept in {}", shown(folder.path()));
+            if let Some(small) = smaller(args, spec, &simulated, &results, &folder)? {
+                let _ = writeln!(text, "  smaller: grudge sim {}", shown(&small));
+            }
+        }
+        progress.print(&text);
     }
     progress.count(&verdict, simulated.simulated);
     let digest = simulated.digest()?;
@@ -145,7 +182,7 @@ fn try_seed(args: &SimArgs, spec: &Spec, progress: &Progress) -> Result<Trial, F
 }
 
 /// What is said at once of a seed that is not valid.
-fn complaint(spec: &Spec, verdict: &Verdict, judgements: &[Judgement], folder: Option<&RunFolder>) -> String {
+fn complaint(spec: &Spec, verdict: &Verdict, judgements: &[Judgement]) -> String {
     let mut text = format!("seed {}: {}\n", spec.seed, word(verdict));
     for judgement in judgements.iter().filter(|judgement| !judgement.finding) {
         let reason = match &judgement.verdict {
@@ -159,11 +196,6 @@ fn complaint(spec: &Spec, verdict: &Verdict, judgements: &[Judgement], folder: O
         }
         let _ = writeln!(text, "  {}: {}: {line}", judgement.checker, word(&judgement.verdict));
     }
-    if let Some(folder) = folder {
-        let here = std::env::current_dir().unwrap_or_default();
-        let path = folder.path().strip_prefix(here).unwrap_or(folder.path());
-        let _ = writeln!(text, "  kept in {}", path.display());
-    }
     let _ = writeln!(text, "  again: {}", again(spec.seed, std::env::args()));
     text
 }
@@ -174,9 +206,9 @@ fn again(seed: u64, args: impl IntoIterator<Item = String>) -> String {
     let mut args = args.into_iter().skip(1);
     while let Some(word) = args.next() {
         let name = word.split('=').next().unwrap_or_default();
-        if !matches!(name, "--seeds" | "--jobs") {
+        if !matches!(name, "--seeds" | "--jobs" | "--shrink") {
             words.push(if word.contains(char::is_whitespace) { format!("'{word}'") } else { word });
-        } else if name == word {
+        } else if name == word && name != "--shrink" {
             args.next();
         }
     }
@@ -286,7 +318,7 @@ mod tests {
     fn one_seed_of_a_sweep_is_run_again_by_the_same_command_without_the_range() {
         let table = [
             ("grudge sim raft --seeds 0..10 --bug raft-stale-read", "grudge sim raft --bug raft-stale-read --seed 4"),
-            ("/x/grudge sim zab --jobs=2 --seeds=0..10 --rate max", "grudge sim zab --rate max --seed 4"),
+            ("/x/grudge sim zab --jobs=2 --shrink --seeds=0..10 --rate max", "grudge sim zab --rate max --seed 4"),
         ];
         for (swept, repeated) in table {
             assert_eq!(again(4, swept.split(' ').map(str::to_owned)), repeated);

@@ -123,6 +123,8 @@ pub(crate) struct Core<J> {
     journal: J,
     slots: Vec<Slot>,
     turn: usize,
+    /// Nobody gets work before this time, unless something is written first.
+    idle_until: Option<Duration>,
 }
 
 impl<J: Record> Core<J> {
@@ -138,7 +140,7 @@ impl<J: Record> Core<J> {
                 errors: VecDeque::new(),
             })
             .collect();
-        Core { journal, slots, turn: 0 }
+        Core { journal, slots, turn: 0, idle_until: None }
     }
 
     /// Where everything is written.
@@ -158,6 +160,7 @@ impl<J: Record> Core<J> {
 
     /// A phase begins: whoever was done in the last one is free.
     pub(crate) fn begin(&mut self) {
+        self.idle_until = None;
         for slot in self.slots.iter_mut().filter(|slot| slot.state == State::Done) {
             slot.state = State::Free(Duration::ZERO);
         }
@@ -177,6 +180,9 @@ impl<J: Record> Core<J> {
     /// returns, so that none is sent before.
     pub(crate) fn dispatch(&mut self, generator: &mut dyn Generator<Invocation>, end: Duration) -> Result<Round> {
         let mut calls = Vec::new();
+        if let Some(wake) = self.idle_until.filter(|wake| self.journal.now() < *wake) {
+            return Ok(Round { calls, wake });
+        }
         loop {
             let mut wake = end;
             let before = calls.len();
@@ -202,6 +208,7 @@ impl<J: Record> Core<J> {
                 }
             }
             if calls.len() == before {
+                self.idle_until = Some(wake);
                 return Ok(Round { calls, wake });
             }
             // The next round begins with another worker, so that a scarce operation does not always go to the first. A
@@ -236,6 +243,7 @@ impl<J: Record> Core<J> {
     ) -> Result<Kind> {
         let Completion { worker, outcome, reached } = completion;
         let concurrency = self.slots.len() as u64;
+        self.idle_until = None;
         let slot = &mut self.slots[worker.0];
         let invocation = slot.current.take().expect("only a call that was made completes");
         let process = Process::Client(slot.process);
@@ -281,6 +289,7 @@ impl<J: Record> Core<J> {
         row: Row,
         generator: Option<&mut (dyn Generator<Invocation> + '_)>,
     ) -> Result<Duration> {
+        self.idle_until = None;
         let event = self.journal.append(Entry {
             process: Process::Nemesis,
             kind: row.kind,

@@ -11,6 +11,8 @@
 
 mod port;
 pub(crate) mod raft;
+#[cfg(test)]
+mod tests;
 pub(crate) mod zab;
 
 use std::time::Duration;

@@ -70,14 +70,14 @@ impl Lock {
         // Put with the same lease: a put without one would let the key outlive its holder.
         let Some(lease) = self.lease else { return Ok(Outcome::fail("not-held")) };
         let put = Request::RequestPut(PutRequest { key: key.clone(), lease, ..PutRequest::default() });
-        let response = transact(session, created_at(key, token), put).await.inspect_err(|stop| self.notice(stop))?;
+        let response = as_holder(session, created_at(key, token), put).await?;
         Ok(self.still_held(token, response.succeeded))
     }
 
     async fn release(&mut self, session: &mut Session, key: Vec<u8>, token: i64) -> Result<Outcome, Stop> {
         self.held.remove(&token);
         let delete = Request::RequestDeleteRange(DeleteRangeRequest { key: key.clone(), ..Default::default() });
-        let response = transact(session, created_at(key, token), delete).await?;
+        let response = as_holder(session, created_at(key, token), delete).await?;
         Ok(self.still_held(token, response.succeeded))
     }
 
@@ -119,6 +119,16 @@ impl Calls<Session> for Lock {
             let _ = session.step(Effect::None, client.lease_revoke(LeaseRevokeRequest { id })).await;
         }
     }
+}
+
+/// A holder whose proof or release is refused believes that it holds no more, and does not come back to the lock. So it
+/// must not go on renewing it: the client ends, and its lease is left to expire.
+async fn as_holder(session: &mut Session, condition: Compare, then: Request) -> Result<TxnResponse, Stop> {
+    let response = transact(session, condition, then).await;
+    if response.is_err() {
+        session.end();
+    }
+    response
 }
 
 async fn transact(session: &mut Session, condition: Compare, then: Request) -> Result<TxnResponse, Stop> {

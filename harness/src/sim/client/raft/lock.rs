@@ -54,21 +54,14 @@ impl Lock {
     async fn prove(&mut self, session: &mut Session, key: Bytes, token: i64) -> Result<Outcome, Stop> {
         // Put with the same lease: a put without one would let the key outlive its holder.
         let Some(lease) = self.lease else { return Ok(Outcome::fail("not-held")) };
-        let done = transact(session, &key, token, put(&key, lease)).await.inspect_err(|stop| self.notice(stop))?;
+        let done = as_holder(session, &key, token, put(&key, lease)).await?;
         Ok(self.still_held(token, done.succeeded))
     }
 
     async fn release(&mut self, session: &mut Session, key: Bytes, token: i64) -> Result<Outcome, Stop> {
         self.held.remove(&token);
         let delete = Op::DeleteRange(DeleteRangeRequest { span: Span::Key(key.clone()), prev_kv: false });
-        let done = match transact(session, &key, token, delete).await {
-            Ok(done) => done,
-            Err(stop) => {
-                // Whoever cannot give a lock back must not go on renewing it.
-                session.abandon();
-                return Err(stop);
-            }
-        };
+        let done = as_holder(session, &key, token, delete).await?;
         Ok(self.still_held(token, done.succeeded))
     }
 
@@ -110,6 +103,15 @@ impl Calls for Lock {
 
 fn put(key: &Bytes, lease: i64) -> Op {
     Op::Put(PutRequest { lease, ..PutRequest::new(key.clone(), Bytes::new()) })
+}
+
+/// A holder whose proof or release is refused does not come back to the lock, so it must not go on renewing it.
+async fn as_holder(session: &mut Session, key: &Bytes, token: i64, then: Op) -> Result<Done, Stop> {
+    let done = transact(session, key, token, then).await;
+    if done.is_err() {
+        session.abandon();
+    }
+    done
 }
 
 /// Does it if the key was created at that revision; 0 if it does not exist.
