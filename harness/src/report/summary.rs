@@ -115,7 +115,8 @@ pub fn faults(history: &History) -> Vec<FaultSpan> {
                 error: None,
             }),
             (Some(("start", kind)), outcome) => {
-                if let Some(span) = unfinished(&mut spans, kind) {
+                // Decided one after the other: this is of the last decision.
+                if let Some(span) = spans.last_mut().filter(|span| span.kind == kind) {
                     span.start = time;
                     match outcome {
                         Kind::Ok => span.receipt = event.value.clone(),
@@ -127,12 +128,12 @@ pub fn faults(history: &History) -> Vec<FaultSpan> {
                 }
             }
             (Some(("stop", kind)), Kind::Ok) => {
-                if let Some(span) = unfinished(&mut spans, kind) {
+                if let Some(span) = stopped(&mut spans, kind, &event.value) {
                     span.end = Some(time);
                 }
             }
             (Some(("stop", kind)), Kind::Fail | Kind::Info) => {
-                if let Some(span) = unfinished(&mut spans, kind) {
+                if let Some(span) = stopped(&mut spans, kind, &Value::Null) {
                     span.error.clone_from(&event.error);
                 }
             }
@@ -142,8 +143,12 @@ pub fn faults(history: &History) -> Vec<FaultSpan> {
     spans
 }
 
-fn unfinished<'a>(spans: &'a mut [FaultSpan], kind: &str) -> Option<&'a mut FaultSpan> {
-    spans.iter_mut().find(|span| span.kind == kind && span.end.is_none())
+/// The span that this receipt ends: of those in force the one about the same nodes, else the oldest.
+fn stopped<'a>(spans: &'a mut [FaultSpan], kind: &str, receipt: &Value) -> Option<&'a mut FaultSpan> {
+    let in_force = |span: &FaultSpan| span.kind == kind && span.end.is_none();
+    let nodes = receipt.get("nodes");
+    let same = spans.iter().position(|span| in_force(span) && nodes.is_some() && span.receipt.get("nodes") == nodes);
+    same.or_else(|| spans.iter().position(in_force)).map(|found| &mut spans[found])
 }
 
 #[cfg(test)]
@@ -203,5 +208,25 @@ mod tests {
         assert_eq!((spans[0].drawn.as_str(), &spans[0].receipt), ("pause", &json!("receipt")));
         assert_eq!((spans[1].start, spans[1].end), (0.003, Some(0.003)));
         assert_eq!(spans[1].error.as_deref(), Some("no such process"));
+    }
+
+    #[test]
+    fn faults_of_one_kind_that_overlap_keep_their_own_ends() {
+        let of = |index, kind, f, nodes: &[&str]| Event {
+            value: json!({ "nodes": nodes }),
+            ..event(index, Process::Nemesis, kind, f, None)
+        };
+        let history = History {
+            events: vec![
+                of(0, Kind::Invoke, "start-kill", &[]),
+                of(1, Kind::Ok, "start-kill", &["n1"]),
+                of(2, Kind::Invoke, "start-kill", &[]),
+                of(3, Kind::Ok, "start-kill", &["n4"]),
+                of(4, Kind::Ok, "stop-kill", &["n4"]),
+                of(5, Kind::Ok, "stop-kill", &["n1"]),
+            ],
+        };
+        let ends: Vec<_> = faults(&history).into_iter().map(|span| (span.receipt["nodes"].clone(), span.end)).collect();
+        assert_eq!(ends, [(json!(["n1"]), Some(0.005)), (json!(["n4"]), Some(0.004))]);
     }
 }
