@@ -8,9 +8,8 @@ use jiff::SignedDuration;
 
 use crate::exit::{Exit, Failure};
 use crate::nemesis::Schedule;
-use crate::report::{Judged, terminal};
+use crate::report::terminal;
 use crate::shrink::{self, Kind, Processes, Simulation, Source, Trial};
-use crate::sim;
 use crate::spec::{self, Spec};
 use crate::store;
 
@@ -26,8 +25,8 @@ const REAL_BUDGET: Duration = Duration::from_secs(1_800);
 
 const POLICY: &str = "\
 A candidate is smaller than the test by a fault, a node, a worker, a key, some time or some words. It is taken if the
-judgements that were invalid in the run are invalid again: in simulation with the run's seed or one of N others, on
-real processes at least once in N tries.
+judgements that were invalid in the run are invalid again: in simulation with the run's seed or one of N others, and
+with as many of them as before or a quarter; on real processes at least once in N tries.
 
 Exit codes: 0 there is a small test; 2 what was wrong did not come back at all; 254 bad arguments, 255 the harness
 itself failed.";
@@ -82,8 +81,7 @@ pub(super) fn in_simulation(
 ) -> Result<Option<String>, Failure> {
     let mut trial = Simulation::new(kind, seeds, budget);
     let Some(small) = smallest(spec, schedule, &mut trial)? else { return Ok(None) };
-    let judgements: Vec<Judged> = sim::run(&small)?.judgements.into_iter().map(Judged::from).collect();
-    shrink::text(&small, &judgements, "sim").map(Some)
+    shrink::text(&small, &shrink::judged(&small)?, "sim").map(Some)
 }
 
 /// The same on real processes.

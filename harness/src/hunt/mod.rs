@@ -12,6 +12,8 @@ pub mod recipe;
 pub mod report;
 pub mod round;
 pub mod table;
+#[cfg(test)]
+mod tests;
 
 use std::time::{Duration, Instant};
 
@@ -33,9 +35,11 @@ const CONTROL_STREAM: u64 = u64::MAX;
 /// How many more runs than the hardest bug needed the control row has.
 const TIMES: u64 = 10;
 /// The fewest runs of the control row.
-const FEWEST: u64 = 200;
+const FEWEST: u64 = 500;
 /// How long it may take to say which faults of a run it took.
 const ISOLATION: Duration = Duration::from_secs(10);
+/// With how many other seeds a fault is taken out on trial meanwhile.
+const ISOLATION_SEEDS: u64 = 4;
 
 /// What is asked of a hunt in simulated time.
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +112,7 @@ fn first_seed(rng: &mut ChaCha8Rng) -> u64 {
 /// The faults of a run without which it would not have failed, in words.
 fn isolated(spec: &Spec, find: &Find) -> Result<Vec<String>, Failure> {
     let schedule = sim::run(spec)?.schedule;
-    let mut trial = Simulation::new(find.checkers.iter().cloned().collect(), 0, ISOLATION);
+    let mut trial = Simulation::new(find.checkers.iter().cloned().collect(), ISOLATION_SEEDS, ISOLATION);
     let Some(failing) = trial.first(&scripted(spec, &schedule))? else { return Ok(Vec::new()) };
     Ok(isolate(failing, &mut trial)?.script.iter().map(|step| step.fault.to_string()).collect())
 }

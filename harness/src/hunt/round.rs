@@ -8,9 +8,8 @@ use grudge_checkers::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
-use crate::report::Judged;
-use crate::shrink::Kind;
-use crate::sim;
+use crate::report::{Judged, overall};
+use crate::shrink::{Kind, judged};
 use crate::spec::Spec;
 
 /// What came of a round.
@@ -103,11 +102,10 @@ impl Sweep {
                 return;
             }
             let seed = self.first_seed + place;
-            let outcome = sim::run(&(shared.spec)(seed)).map(|simulated| {
-                if matches!(simulated.verdict(), Verdict::Unknown { .. }) {
+            let outcome = judged(&(shared.spec)(seed)).map(|judged| {
+                if matches!(overall(&judged), Verdict::Unknown { .. }) {
                     shared.unknown.fetch_add(1, Ordering::Relaxed);
                 }
-                let judged: Vec<Judged> = simulated.judgements.into_iter().map(Judged::from).collect();
                 Find::of(seed, &judged)
             });
             if let Some(outcome) = outcome.transpose() {

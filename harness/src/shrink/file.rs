@@ -7,10 +7,13 @@ use grudge_checkers::verdict::Verdict;
 
 use crate::exit::Failure;
 use crate::report::Judged;
+use crate::shrink::Kind;
 use crate::spec::{Spec, kebab};
 
 /// The length of a line of the comment.
 const WIDTH: usize = 116;
+/// Begins the line of an invalid judgement.
+const INVALID: &str = "invalid: ";
 
 /// The text of the file of a test that was judged so; `grudge COMMAND FILE` plays it.
 ///
@@ -24,7 +27,7 @@ pub fn text(spec: &Spec, judgements: &[Judged], command: &str) -> Result<String,
     for judged in judgements {
         if let (false, Verdict::Invalid { witness }) = (judged.finding, &judged.verdict) {
             let first = witness.reason.lines().next().unwrap_or_default();
-            comment(&mut text, &format!("invalid: {}: {first}", judged.checker));
+            comment(&mut text, &format!("{INVALID}{}: {first}", judged.checker));
         }
     }
     let _ = writeln!(
@@ -52,6 +55,13 @@ pub fn text(spec: &Spec, judgements: &[Judged], command: &str) -> Result<String,
         }
     }
     Ok(text)
+}
+
+/// What such a file says was invalid.
+#[must_use]
+pub fn promised(text: &str) -> Kind {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("# ")?.strip_prefix(INVALID)?.split_once(": "));
+    lines.map(|(checker, _)| checker).collect()
 }
 
 /// A paragraph of comment lines.
@@ -92,5 +102,6 @@ mod tests {
         let text = text(&spec, &[judged], "sim").expect("a test is expressible");
         insta::assert_snapshot!(text);
         assert_eq!(toml::from_str::<Spec>(&text).expect("what was written can be read"), spec);
+        assert_eq!(promised(&text), Kind::from_iter(["set"]));
     }
 }

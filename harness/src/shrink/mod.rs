@@ -35,9 +35,9 @@ use crate::exit::Failure;
 use crate::report::Judged;
 use crate::spec::Spec;
 
-pub use file::text;
+pub use file::{promised, text};
 pub use processes::Processes;
-pub use simulation::Simulation;
+pub use simulation::{Simulation, judged};
 pub use source::{Source, scripted};
 
 /// Says which candidates still fail.

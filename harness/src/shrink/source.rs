@@ -28,28 +28,29 @@ impl Source {
     /// There is no run in that folder, it was cut short, or nothing was invalid.
     pub fn read(folder: &Path) -> Result<Source, Failure> {
         let folder = RunFolder::open(folder).map_err(|error| Failure::BadArguments(format!("{error:#}")))?;
-        let results = Results::read(&folder)?;
-        let kind = Kind::of(&results.judgements);
+        let kind = Kind::of(&Results::read(&folder)?.judgements);
         if kind.is_valid() {
             let path = folder.path().display();
-            return Err(Failure::BadArguments(format!(
-                "{path}: nothing was invalid in this run, so nothing can be shrunk"
-            )));
+            let sentence = format!("{path}: nothing was invalid in this run, so nothing can be shrunk");
+            return Err(Failure::BadArguments(sentence));
         }
         Ok(Source { spec: Spec::read(&folder.test())?, schedule: Schedule::read(&folder.schedule())?, kind })
     }
 }
 
 /// The tests that do by a script what was done in a run, the most telling first. The last hits the same nodes at the
-/// same times, which in simulation is the same run again.
+/// same times, and tries again what was refused, for even that was a moment of the run: in simulation it is the same
+/// run again.
 #[must_use]
 pub fn scripted(spec: &Spec, schedule: &Schedule) -> Vec<Spec> {
-    let ways = [
-        (Rearm::Landmarks, Whom::Drawn),
-        (Rearm::Landmarks, Whom::Done),
-        (Rearm::Time, Whom::Drawn),
-        (Rearm::Time, Whom::Done),
+    let mut all = schedule.clone();
+    all.faults.iter_mut().for_each(|fault| fault.error = None);
+    let scripts = [
+        schedule.script(Rearm::Landmarks, Whom::Drawn),
+        schedule.script(Rearm::Landmarks, Whom::Done),
+        schedule.script(Rearm::Time, Whom::Drawn),
+        schedule.script(Rearm::Time, Whom::Done),
+        all.script(Rearm::Time, Whom::Done),
     ];
-    let by = |(rearm, whom)| Spec { faults: Vec::new(), script: schedule.script(rearm, whom), ..spec.clone() };
-    ways.into_iter().map(by).collect()
+    scripts.into_iter().map(|script| Spec { faults: Vec::new(), script, ..spec.clone() }).collect()
 }

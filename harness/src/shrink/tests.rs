@@ -188,6 +188,8 @@ fn what_was_done_in_a_run_can_be_done_by_a_script() {
             "after 120 acknowledged operations: kill n2",
             "at 2.5s: kill leader",
             "at 2.5s: kill n2",
+            "at 2.5s: kill n2",
+            "at 5s: kill leader",
         ]
     );
     assert!(specs.iter().all(|spec| spec.faults.is_empty() && spec.check().is_ok()));
