@@ -6,30 +6,12 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempDir;
 
-/// Clusters compete for the processors, and their timeouts are real: one at a time.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+mod binary;
 
-/// Waits for its turn; nothing if this machine cannot bring a cluster up.
-fn turn(test: &str) -> Option<MutexGuard<'static, ()>> {
-    let doctor = grudge(&["doctor"]);
-    if doctor.status.success() {
-        return Some(ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-    eprintln!("skipped: {test}: this machine cannot bring a cluster up:\n{}", text(&doctor.stdout));
-    None
-}
-
-fn grudge(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_grudge")).args(arguments).output().expect("the binary was built")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use binary::{grudge, text, told, turn};
 
 /// Runs a test into a store of its own; answers its output and its run folder.
 fn test(store: &TempDir, arguments: &[&str]) -> (Output, PathBuf) {
@@ -40,10 +22,6 @@ fn test(store: &TempDir, arguments: &[&str]) -> (Output, PathBuf) {
     let output = grudge(&all);
     let name = format!("{}-{}", arguments[0], arguments[2]);
     (output, Path::new(store).join(name).join("latest"))
-}
-
-fn told(output: &Output) -> String {
-    format!("{}\n{}", text(&output.stdout), text(&output.stderr))
 }
 
 fn results(folder: &Path) -> serde_json::Value {

@@ -4,36 +4,14 @@
 #![expect(clippy::print_stderr, reason = "a test that is skipped says why")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::process::Output;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Clusters compete for the processors, and their timeouts are real: one at a time.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+mod binary;
 
-/// Waits for its turn; nothing if this machine cannot bring a cluster up.
-fn turn(test: &str) -> Option<MutexGuard<'static, ()>> {
-    let doctor = grudge(&["doctor"]);
-    if doctor.status.success() {
-        return Some(ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-    eprintln!("skipped: {test}: this machine cannot bring a cluster up:\n{}", text(&doctor.stdout));
-    None
-}
-
-fn grudge(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_grudge")).args(arguments).output().expect("the binary was built")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn told(output: &Output) -> String {
-    format!("{}\n{}", text(&output.stdout), text(&output.stderr))
-}
+use binary::{grudge, told, turn};
 
 /// A test file of three nodes with that script.
 fn written(store: &TempDir, bugs: &str, time: &str, script: &str) -> String {
