@@ -32,7 +32,7 @@ pub(super) struct SpecArgs {
     /// How long clients and nemesis go on, as in 30s or 5m30s [default: 30s]
     #[arg(long, value_name = "T", value_parser = spec::duration)]
     time: Option<SignedDuration>,
-    /// Operations a second over all workers, or `max` for as fast as they come [default: 200]
+    /// Operations a second over all workers, or `max` for as fast as they come [default: 200, simulated 100]
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     rate: Option<Rate>,
     /// How many workers; the i-th talks to node i modulo the number of nodes [default: two a node]
