@@ -1,11 +1,11 @@
 //! The hunt: every planted bug, found or not, by what, and how fast. It tests the tester.
 //!
-//! A bug's [recipe](recipe) says what to run. A [round](round) runs it in simulated time with one seed after the other,
+//! A bug's [recipe] says what to run. A [round] runs it in simulated time with one seed after the other,
 //! on all cores, until the first run is invalid or the time is over; several rounds with other seeds give a median.
 //! The control row runs the same recipes with no bug on: a harness that complains about correct replicas has found
 //! nothing. If asked for, the bugs are hunted on [real processes](real), too, as far as their faults exist there.
 //!
-//! The [report](report) is kept, and a later hunt that misses what an earlier one found fails.
+//! The [report] is kept, and a later hunt that misses what an earlier one found fails.
 
 pub mod real;
 pub mod recipe;

@@ -54,7 +54,7 @@ pub struct Options {
     pub listener: TcpListener,
     /// Where it reaches its peers. An entry for itself is not used.
     pub peers: BTreeMap<NodeId, SocketAddr>,
-    /// The file to which it appends its [events](crate::events), if anybody wants them.
+    /// The file to which it appends its [events], if anybody wants them.
     pub events: Option<PathBuf>,
 }
 
