@@ -52,6 +52,16 @@ impl Verdict {
         }
     }
 
+    /// Why it is not valid, in words; none if it is.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Verdict::Valid => None,
+            Verdict::Unknown { reason } => Some(reason),
+            Verdict::Invalid { witness } => Some(&witness.reason),
+        }
+    }
+
     fn rank(&self) -> u8 {
         match self {
             Verdict::Valid => 0,

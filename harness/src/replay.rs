@@ -10,7 +10,7 @@ use crate::exit::Failure;
 use crate::fault::Arena;
 use crate::nemesis::Schedule;
 use crate::nemesis::schedule::{Rearm, Whom};
-use crate::report::{Judged, Results, overall, word};
+use crate::report::{Judged, Results, overall};
 use crate::spec::Spec;
 use crate::store::RunFolder;
 
@@ -79,8 +79,8 @@ impl Sign {
     /// The sign of these judgements.
     #[must_use]
     pub fn of(judgements: &[Judged]) -> Sign {
-        let verdict = word(&overall(judgements));
-        let same = judgements.iter().filter(|judged| !judged.finding && word(&judged.verdict) == verdict);
+        let verdict = overall(judgements).name();
+        let same = judgements.iter().filter(|judged| !judged.finding && judged.verdict.name() == verdict);
         Sign { verdict, checkers: same.map(|judged| judged.checker.clone()).collect() }
     }
 
@@ -95,7 +95,7 @@ impl Sign {
 impl fmt::Display for Sign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.verdict)?;
-        if self.verdict == word(&Verdict::Valid) {
+        if self.verdict == Verdict::Valid.name() {
             return Ok(());
         }
         write!(f, " ({})", self.checkers.iter().map(String::as_str).collect::<Vec<_>>().join(", "))

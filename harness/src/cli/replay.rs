@@ -128,14 +128,9 @@ fn judged(results: &Results, run: &Path, sign: &Sign) -> Try {
 fn summary(replayed: &Replayed) -> String {
     let mut text = String::new();
     for (number, one) in replayed.tries.iter().enumerate() {
-        let reason = match &one.verdict {
-            Verdict::Valid => "",
-            Verdict::Invalid { witness } => witness.reason.lines().next().unwrap_or_default(),
-            Verdict::Unknown { reason } => reason.lines().next().unwrap_or_default(),
-        };
         let _ = writeln!(text, "try {}: {}", number + 1, one.ended);
-        if !reason.is_empty() {
-            let _ = writeln!(text, "  {reason}");
+        if let Some(line) = one.verdict.reason().and_then(|reason| reason.lines().next()) {
+            let _ = writeln!(text, "  {line}");
         }
         let _ = writeln!(text, "  kept in {}", one.run.display());
     }

@@ -21,7 +21,7 @@ use super::spec_args::SpecArgs;
 use crate::exit::{Exit, Failure};
 use crate::fault::Arena;
 use crate::logging;
-use crate::report::{Results, terminal, word};
+use crate::report::{Results, terminal};
 use crate::shrink::Kind;
 use crate::sim::{self, Simulated};
 use crate::spec::Spec;
@@ -183,18 +183,14 @@ fn try_seed(args: &SimArgs, spec: &Spec, progress: &Progress) -> Result<Trial, F
 
 /// What is said at once of a seed that is not valid.
 fn complaint(spec: &Spec, verdict: &Verdict, judgements: &[Judgement]) -> String {
-    let mut text = format!("seed {}: {}\n", spec.seed, word(verdict));
+    let mut text = format!("seed {}: {}\n", spec.seed, verdict.name());
     for judgement in judgements.iter().filter(|judgement| !judgement.finding) {
-        let reason = match &judgement.verdict {
-            Verdict::Valid => continue,
-            Verdict::Invalid { witness } => &witness.reason,
-            Verdict::Unknown { reason } => reason,
-        };
+        let Some(reason) = judgement.verdict.reason() else { continue };
         let mut line: String = reason.lines().next().unwrap_or_default().chars().take(REASON_WIDTH).collect();
         if line.len() < reason.len() {
             line.push('…');
         }
-        let _ = writeln!(text, "  {}: {}: {line}", judgement.checker, word(&judgement.verdict));
+        let _ = writeln!(text, "  {}: {}: {line}", judgement.checker, judgement.verdict.name());
     }
     let _ = writeln!(text, "  again: {}", again(spec.seed, std::env::args()));
     text
@@ -216,7 +212,7 @@ fn again(seed: u64, args: impl IntoIterator<Item = String>) -> String {
 }
 
 fn summary(spec: &Spec, trials: &[Trial], wall: Duration) -> String {
-    let count = |wanted: &str| trials.iter().filter(|trial| word(&trial.verdict) == wanted).count();
+    let count = |wanted: &str| trials.iter().filter(|trial| trial.verdict.name() == wanted).count();
     let operations: u64 = trials.iter().map(|trial| trial.operations).sum();
     let simulated: Duration = trials.iter().map(|trial| trial.simulated).sum();
     let mut digest = crc32fast::Hasher::new();

@@ -9,7 +9,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
 
 use super::terminal::receipt_in_words;
-use super::{FaultSpan, Judged, Latency, Results, plot, word};
+use super::{FaultSpan, Judged, Latency, Results, plot};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -28,7 +28,7 @@ pub(super) fn page(results: &Results, history: &History) -> Result<String> {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (results.test) ": " (word(&results.verdict)) }
+                title { (results.test) ": " (results.verdict.name()) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
@@ -69,7 +69,7 @@ fn header(results: &Results) -> Markup {
                     @for bug in &spec.bugs { " · planted bug " strong { (crate::spec::kebab(bug)) } }
                 }
             }
-            div class=(format!("verdict {}", word(&results.verdict))) { (word(&results.verdict)) }
+            div class=(format!("verdict {}", results.verdict.name())) { (results.verdict.name()) }
         }
         div.tiles {
             (tile("ok", total(|o| o.ok), "ok"))
@@ -86,9 +86,9 @@ fn tile(class: &str, number: u64, label: &str) -> Markup {
 
 fn judgement(judged: &Judged) -> Markup {
     html! {
-        article class=(word(&judged.verdict)) {
+        article class=(judged.verdict.name()) {
             h3 {
-                span.badge { (word(&judged.verdict)) } " " (judged.checker)
+                span.badge { (judged.verdict.name()) } " " (judged.checker)
                 @if judged.finding { span.quiet { " a finding, not a verdict" } }
             }
             @match &judged.verdict {

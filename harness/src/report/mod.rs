@@ -122,13 +122,3 @@ pub fn overall(judgements: &[Judged]) -> Verdict {
         .filter(|judged| !judged.finding)
         .fold(Verdict::Valid, |worst, judged| worst.worst(judged.verdict.clone()))
 }
-
-/// The verdict in one word.
-#[must_use]
-pub fn word(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Valid => "valid",
-        Verdict::Unknown { .. } => "unknown",
-        Verdict::Invalid { .. } => "invalid",
-    }
-}

@@ -10,7 +10,7 @@ use grudge_checkers::verdict::{Verdict, Witness};
 use owo_colors::OwoColorize;
 use serde_json::Value;
 
-use super::{FaultSpan, Judged, Latency, Results, word};
+use super::{FaultSpan, Judged, Latency, Results};
 
 /// A receipt longer than this is cut on the terminal; the history has all of it.
 const RECEIPT_WIDTH: usize = 100;
@@ -194,9 +194,9 @@ fn table() -> Table {
 
 fn painted(verdict: &Verdict) -> String {
     match verdict {
-        Verdict::Valid => word(verdict).green().to_string(),
-        Verdict::Unknown { .. } => word(verdict).yellow().to_string(),
-        Verdict::Invalid { .. } => word(verdict).red().to_string(),
+        Verdict::Valid => verdict.name().green().to_string(),
+        Verdict::Unknown { .. } => verdict.name().yellow().to_string(),
+        Verdict::Invalid { .. } => verdict.name().red().to_string(),
     }
 }
 

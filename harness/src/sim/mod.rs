@@ -43,7 +43,6 @@ use tracing::subscriber::{NoSubscriber, with_default};
 pub(crate) use contain::panic_is_contained;
 
 use crate::exit::Failure;
-use crate::fault::Arena;
 use crate::nemesis::Schedule;
 use crate::report::{Judged, overall};
 use crate::spec::Spec;
@@ -107,7 +106,6 @@ impl Simulated {
 pub fn run(spec: &Spec) -> Result<Simulated, Failure> {
     let begun = Instant::now();
     let node = protocol::node(spec)?;
-    spec.check_faults(Arena::Simulation, Some(node.protocol))?;
     let play = || match node.protocol {
         Replicas::Raft => stage::play::<kv::Replica>(spec, &node),
         Replicas::Zab => stage::play::<znode::Replica>(spec, &node),

@@ -7,15 +7,6 @@ use async_trait::async_trait;
 use super::{Client, Connect, Role, Target};
 use crate::operation::{Invocation, Outcome};
 
-/// What a request may have done to the system if its answer is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
-    /// Nothing that this operation is about.
-    None,
-    /// The operation may have taken effect.
-    Write,
-}
-
 /// A protocol's conversation with one node, which dies at the first doubt.
 #[async_trait]
 pub(crate) trait Conversation: Send + Sync + Sized + 'static {

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod contain;
+mod effect;
 pub(crate) mod etcd;
 mod names;
 mod tasks;
@@ -17,6 +18,7 @@ use crate::operation::{Invocation, Outcome};
 
 pub(crate) use adapter::{Adapter, Calls};
 pub use contain::panic_is_contained;
+pub use effect::Effect;
 pub use names::{halves, numbers};
 
 /// Where a client connects, and how patient it is.

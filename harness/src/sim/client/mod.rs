@@ -17,7 +17,7 @@ pub(crate) mod zab;
 
 use std::time::Duration;
 
-use grudge_workloads::operation::Outcome;
+pub(crate) use grudge_workloads::client::Effect;
 
 pub(crate) use port::{Client, Heard, Line, Order, Place, Port, Task};
 
@@ -32,22 +32,3 @@ pub(crate) struct Patience {
 
 /// How a client lives that connects through this port.
 pub(crate) type Life<R> = fn(Port<R>, Patience) -> Task;
-
-/// What a request may have done to the system if its answer is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
-    /// Nothing that this operation is about.
-    None,
-    /// The operation may have taken effect.
-    Write,
-}
-
-impl Effect {
-    /// The outcome of an operation whose request got no answer.
-    fn unknown(self, token: &str) -> Outcome {
-        match self {
-            Effect::None => Outcome::fail(token),
-            Effect::Write => Outcome::info(token),
-        }
-    }
-}

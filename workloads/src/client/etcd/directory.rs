@@ -3,8 +3,8 @@
 use super::outcome::Stop;
 use super::pb::RangeRequest;
 use super::session::Session;
+use crate::client::Effect;
 use crate::client::Reads;
-use crate::client::adapter::Effect;
 
 /// The names of the keys below `directory`, and the store's revision at that moment.
 pub(super) async fn names(

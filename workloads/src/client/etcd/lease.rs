@@ -15,7 +15,8 @@ use super::outcome::{LEASE_NOT_FOUND, Stop};
 use super::pb::{LeaseGrantRequest, LeaseKeepAliveRequest, LeaseRevokeRequest, PutRequest, RangeRequest};
 use super::register::revision;
 use super::session::Session;
-use crate::client::adapter::{Calls, Effect};
+use crate::client::Effect;
+use crate::client::adapter::Calls;
 use crate::operation::{Invocation, Outcome};
 
 const ROOT: &str = "/grudge/lease";

@@ -21,7 +21,8 @@ use super::pb::{
 };
 use super::register::revision;
 use super::session::Session;
-use crate::client::adapter::{Calls, Effect};
+use crate::client::Effect;
+use crate::client::adapter::Calls;
 use crate::operation::{Invocation, Outcome};
 
 const ROOT: &str = "/grudge/lock";

@@ -12,7 +12,8 @@ use super::pb::request_op::Request;
 use super::pb::{PutRequest, RequestOp, TxnRequest};
 use super::register::revision;
 use super::session::Session;
-use crate::client::adapter::{Calls, Effect};
+use crate::client::Effect;
+use crate::client::adapter::Calls;
 use crate::client::{Reads, halves};
 use crate::operation::{Invocation, Outcome};
 

@@ -15,7 +15,7 @@ use std::error::Error;
 use tonic::{Code, Status};
 
 use super::link::LinkError;
-use crate::client::adapter::Effect;
+use crate::client::Effect;
 use crate::operation::Outcome;
 
 /// How the server's own messages begin; a message without it was made on the way.
@@ -68,17 +68,10 @@ impl From<Stop> for Outcome {
         match stop {
             Stop::Unsent => Outcome::fail("disconnected"),
             Stop::Refused(token) => Outcome::fail(token),
-            Stop::Lost(effect) => unknown(effect, "connection-lost".to_owned()),
-            Stop::Doubt(effect, token) => unknown(effect, token),
-            Stop::Deadline(effect) => unknown(effect, "timeout".to_owned()),
+            Stop::Lost(effect) => effect.unknown("connection-lost"),
+            Stop::Doubt(effect, token) => effect.unknown(token),
+            Stop::Deadline(effect) => effect.unknown("timeout"),
         }
-    }
-}
-
-fn unknown(effect: Effect, token: String) -> Outcome {
-    match effect {
-        Effect::None => Outcome::fail(token),
-        Effect::Write => Outcome::info(token),
     }
 }
 

@@ -8,8 +8,9 @@ use super::pb::compare::{CompareResult, CompareTarget, TargetUnion};
 use super::pb::request_op::Request;
 use super::pb::{Compare, PutRequest, RangeRequest, RequestOp, ResponseHeader, TxnRequest};
 use super::session::Session;
+use crate::client::Effect;
 use crate::client::Reads;
-use crate::client::adapter::{Calls, Effect};
+use crate::client::adapter::Calls;
 use crate::operation::{Invocation, Outcome};
 
 const ROOT: &str = "/grudge/register";

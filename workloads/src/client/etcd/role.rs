@@ -3,7 +3,8 @@
 use super::outcome::Stop;
 use super::pb::{StatusRequest, StatusResponse};
 use super::session::Session;
-use crate::client::adapter::{Conversation as _, Effect};
+use crate::client::Effect;
+use crate::client::adapter::Conversation as _;
 use crate::client::{Role, Target};
 use crate::operation::Outcome;
 

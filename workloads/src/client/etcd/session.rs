@@ -13,7 +13,8 @@ use super::pb::kv_client::KvClient;
 use super::pb::lease_client::LeaseClient;
 use super::pb::maintenance_client::MaintenanceClient;
 use super::role;
-use crate::client::adapter::{Conversation, Effect};
+use crate::client::Effect;
+use crate::client::adapter::Conversation;
 use crate::client::tasks::{Spawner, Tasks};
 use crate::client::{Role, Target};
 

@@ -11,7 +11,8 @@ use super::outcome::Stop;
 use super::pb::PutRequest;
 use super::register::revision;
 use super::session::Session;
-use crate::client::adapter::{Calls, Effect};
+use crate::client::Effect;
+use crate::client::adapter::Calls;
 use crate::client::{Reads, numbers};
 use crate::operation::{Invocation, Outcome};
 

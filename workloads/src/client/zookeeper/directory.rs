@@ -6,7 +6,7 @@ use zookeeper_client::{Acls, CreateMode, CreateOptions, Error};
 
 use super::outcome::Stop;
 use super::session::Session;
-use crate::client::adapter::Effect;
+use crate::client::Effect;
 
 /// How a persistent znode is made.
 pub(super) const PERSISTENT: CreateOptions<'static> = CreateMode::Persistent.with_acls(Acls::anyone_all());

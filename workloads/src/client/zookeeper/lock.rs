@@ -18,7 +18,8 @@ use zookeeper_client::{Acls, CreateMode, CreateOptions, Error};
 use super::directory::make_directory;
 use super::outcome::{Stop, half_done};
 use super::session::Session;
-use crate::client::adapter::{Calls, Effect};
+use crate::client::Effect;
+use crate::client::adapter::Calls;
 use crate::operation::{Invocation, Outcome};
 
 const ROOT: &str = "/grudge/lock";

@@ -10,7 +10,8 @@ use zookeeper_client::{Error, MultiWriteResult};
 use super::directory::{Known, PERSISTENT, children};
 use super::outcome::Stop;
 use super::session::Session;
-use crate::client::adapter::{Calls, Effect};
+use crate::client::Effect;
+use crate::client::adapter::Calls;
 use crate::client::halves;
 use crate::operation::{Invocation, Outcome};
 

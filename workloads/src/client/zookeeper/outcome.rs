@@ -7,7 +7,7 @@
 
 use zookeeper_client::Error;
 
-use crate::client::adapter::Effect;
+use crate::client::Effect;
 use crate::operation::Outcome;
 
 /// The token for bytes that make no sense.
@@ -45,12 +45,12 @@ impl From<Stop> for Outcome {
     fn from(stop: Stop) -> Outcome {
         match stop {
             Stop::Unsent => Outcome::fail("disconnected"),
-            Stop::Lost(effect) => unknown(effect, "connection-lost"),
-            Stop::BadReply(effect) => unknown(effect, BAD_REPLY),
-            Stop::Deadline(effect) => unknown(effect, "timeout"),
+            Stop::Lost(effect) => effect.unknown("connection-lost"),
+            Stop::BadReply(effect) => effect.unknown(BAD_REPLY),
+            Stop::Deadline(effect) => effect.unknown("timeout"),
             Stop::Error(effect, error) => match refusal(&error) {
                 Some(token) => Outcome::fail(token),
-                None => unknown(effect, doubt(&error)),
+                None => effect.unknown(doubt(&error)),
             },
         }
     }
@@ -67,13 +67,6 @@ pub(super) fn half_done(stop: Stop) -> Outcome {
 /// An error in a word.
 pub(super) fn token(error: &Error) -> &'static str {
     refusal(error).unwrap_or_else(|| doubt(error))
-}
-
-fn unknown(effect: Effect, token: &str) -> Outcome {
-    match effect {
-        Effect::None => Outcome::fail(token),
-        Effect::Write => Outcome::info(token),
-    }
 }
 
 /// The errors by which a server says that it did not do it.

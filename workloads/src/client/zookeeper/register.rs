@@ -10,8 +10,9 @@ use zookeeper_client::{Error, Stat};
 use super::directory::Known;
 use super::outcome::Stop;
 use super::session::Session;
+use crate::client::Effect;
 use crate::client::Reads;
-use crate::client::adapter::{Calls, Effect};
+use crate::client::adapter::Calls;
 use crate::operation::{Invocation, Outcome};
 
 const ROOT: &str = "/grudge/register";

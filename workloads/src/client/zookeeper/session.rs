@@ -11,7 +11,8 @@ use zookeeper_client::{Client, Error, SessionState, StateWatcher};
 
 use super::outcome::{BAD_REPLY, Stop, token};
 use super::role;
-use crate::client::adapter::{Conversation, Effect};
+use crate::client::Effect;
+use crate::client::adapter::Conversation;
 use crate::client::contain::{Panicked, contain};
 use crate::client::tasks::Tasks;
 use crate::client::{Role, Target};

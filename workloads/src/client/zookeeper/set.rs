@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use super::directory::{Known, PERSISTENT, children};
 use super::outcome::Stop;
 use super::session::Session;
-use crate::client::adapter::{Calls, Effect};
+use crate::client::Effect;
+use crate::client::adapter::Calls;
 use crate::client::numbers;
 use crate::operation::{Invocation, Outcome};
 

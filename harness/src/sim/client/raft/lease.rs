@@ -38,8 +38,10 @@ impl Lease {
         let Response::Range(range) = answer.response else { return Err(Stop::BadReply(Effect::None)) };
         Ok(Outcome::ok(!range.kvs.is_empty(), None))
     }
+}
 
-    async fn try_call(&self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
+impl Calls for Lease {
+    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
         let Some(key) = &invocation.key else { return Ok(Outcome::fail("no-key")) };
         let key = Bytes::from(format!("{ROOT}/{key}"));
         match (invocation.f, invocation.value.as_i64()) {
@@ -53,11 +55,5 @@ impl Lease {
             ("grant" | "renew" | "revoke", None) => Ok(Outcome::fail("bad-arguments")),
             _ => Ok(Outcome::fail("unsupported")),
         }
-    }
-}
-
-impl Calls for Lease {
-    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Outcome {
-        self.try_call(session, invocation).await.unwrap_or_else(Outcome::from)
     }
 }

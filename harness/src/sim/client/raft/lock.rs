@@ -80,8 +80,10 @@ impl Lock {
         self.held.remove(&token);
         Outcome::fail("lost")
     }
+}
 
-    async fn try_call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
+impl Calls for Lock {
+    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
         let Some(key) = &invocation.key else { return Ok(Outcome::fail("no-key")) };
         let key = Bytes::from(format!("{ROOT}/{key}"));
         match (invocation.f, invocation.value.as_i64()) {
@@ -92,12 +94,6 @@ impl Lock {
             ("prove" | "release", _) => Ok(Outcome::fail("not-held")),
             _ => Ok(Outcome::fail("unsupported")),
         }
-    }
-}
-
-impl Calls for Lock {
-    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Outcome {
-        self.try_call(session, invocation).await.unwrap_or_else(Outcome::from)
     }
 }
 

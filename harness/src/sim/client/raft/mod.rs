@@ -42,7 +42,7 @@ pub(crate) fn hire(workload: &str) -> Option<Life<Replica>> {
 /// What a workload's operations mean in this protocol.
 pub(crate) trait Calls: 'static {
     /// Makes the call. Every request goes through the session's steps.
-    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Outcome;
+    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop>;
 }
 
 fn live(port: Port<Replica>, patience: Patience, mut calls: impl Calls) -> Task {
@@ -53,7 +53,7 @@ fn live(port: Port<Replica>, patience: Patience, mut calls: impl Calls) -> Task 
         while session.alive() {
             let invocation = port.call().await;
             session.deadline = port.now() + patience.timeout;
-            let outcome = calls.call(&mut session, &invocation).await;
+            let outcome = calls.call(&mut session, &invocation).await.unwrap_or_else(Outcome::from);
             let reached = session.alive() || !matches!(outcome, Outcome::Fail { .. });
             port.complete(outcome, reached);
         }

@@ -50,7 +50,7 @@ impl From<Stop> for Outcome {
             Stop::Unreachable => Outcome::fail("connection-refused"),
             Stop::Refused(error) => Outcome::fail(token(error)),
             Stop::Lost(effect) => effect.unknown("connection-lost"),
-            Stop::Doubt(effect, error) => effect.unknown(&token(error)),
+            Stop::Doubt(effect, error) => effect.unknown(token(error)),
             Stop::BadReply(effect) => effect.unknown("bad-reply"),
             Stop::Deadline(effect) => effect.unknown("timeout"),
         }

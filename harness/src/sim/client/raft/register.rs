@@ -52,8 +52,10 @@ impl Register {
             false => Outcome::fail("mismatch"),
         })
     }
+}
 
-    async fn try_call(&self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
+impl Calls for Register {
+    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
         let Some(key) = &invocation.key else { return Ok(Outcome::fail("no-key")) };
         let key = Bytes::from(format!("{ROOT}/{key}"));
         match invocation.f {
@@ -62,12 +64,6 @@ impl Register {
             "cas" => self.cas(session, key, &invocation.value).await,
             _ => Ok(Outcome::fail("unsupported")),
         }
-    }
-}
-
-impl Calls for Register {
-    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Outcome {
-        self.try_call(session, invocation).await.unwrap_or_else(Outcome::from)
     }
 }
 

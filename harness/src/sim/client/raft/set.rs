@@ -18,8 +18,10 @@ impl Set {
         let (names, revision) = session.names(directory, reads).await?;
         Ok(Outcome::ok(numbers(names), Some(revision)))
     }
+}
 
-    async fn try_call(&self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
+impl Calls for Set {
+    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
         let Some(key) = &invocation.key else { return Ok(Outcome::fail("no-key")) };
         let directory = format!("{ROOT}/{key}");
         match invocation.f {
@@ -32,11 +34,5 @@ impl Set {
             "read-local" => self.read(session, &directory, Consistency::Serializable).await,
             _ => Ok(Outcome::fail("unsupported")),
         }
-    }
-}
-
-impl Calls for Set {
-    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Outcome {
-        self.try_call(session, invocation).await.unwrap_or_else(Outcome::from)
     }
 }

@@ -77,8 +77,10 @@ impl Lock {
         session.delete(&held.path).await?;
         Ok(Outcome::ok(held.token, Some(held.token)))
     }
+}
 
-    async fn try_call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
+impl Calls for Lock {
+    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
         let Some(key) = &invocation.key else { return Ok(Outcome::fail("no-key")) };
         if invocation.f == "acquire" {
             return self.acquire(session, key).await;
@@ -93,12 +95,6 @@ impl Lock {
             "release" => self.release(session, key, &held).await,
             _ => Ok(Outcome::fail("unsupported")),
         }
-    }
-}
-
-impl Calls for Lock {
-    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Outcome {
-        self.try_call(session, invocation).await.unwrap_or_else(Outcome::from)
     }
 }
 

@@ -17,6 +17,7 @@ use grudge_workloads::operation::{Invocation, Outcome};
 use super::{Effect, Heard, Life, Line, Patience, Port, Task};
 use lock::Lock;
 use multi::Multi;
+use outcome::Stop;
 use register::{Reads, Register};
 pub(crate) use session::Session;
 use set::Set;
@@ -37,7 +38,7 @@ pub(crate) fn hire(workload: &str) -> Option<Life<Replica>> {
 /// What a workload's operations mean in this protocol.
 pub(crate) trait Calls: 'static {
     /// Makes the call. Every request goes through the session's steps.
-    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Outcome;
+    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop>;
 }
 
 fn live(port: Port<Replica>, patience: Patience, mut calls: impl Calls) -> Task {
@@ -53,7 +54,7 @@ fn live(port: Port<Replica>, patience: Patience, mut calls: impl Calls) -> Task 
         };
         loop {
             session.begin();
-            let outcome = calls.call(&mut session, &invocation).await;
+            let outcome = calls.call(&mut session, &invocation).await.unwrap_or_else(Outcome::from);
             let reached = port.alive() || !matches!(outcome, Outcome::Fail { .. });
             port.complete(outcome, reached);
             invocation = port.call().await;

@@ -13,8 +13,8 @@ const ROOT: &str = "/grudge/multi";
 /// Calls on pairs.
 pub(super) struct Multi;
 
-impl Multi {
-    async fn try_call(&self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
+impl Calls for Multi {
+    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
         let Some(key) = &invocation.key else { return Ok(Outcome::fail("no-key")) };
         let directory = format!("{ROOT}/{key}");
         match invocation.f {
@@ -37,12 +37,6 @@ impl Multi {
             "read" => Ok(Outcome::ok(halves(session.children(&directory).await?), None)),
             _ => Ok(Outcome::fail("unsupported")),
         }
-    }
-}
-
-impl Calls for Multi {
-    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Outcome {
-        self.try_call(session, invocation).await.unwrap_or_else(Outcome::from)
     }
 }
 

@@ -52,8 +52,10 @@ impl Register {
         let stat = session.set_data(path, new.to_string().into_bytes(), stat.version).await?;
         Ok(Outcome::ok(value.clone(), Some(stat.mzxid)))
     }
+}
 
-    async fn try_call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
+impl Calls for Register {
+    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
         let Some(key) = &invocation.key else { return Ok(Outcome::fail("no-key")) };
         let path = format!("{ROOT}/{key}");
         match invocation.f {
@@ -72,12 +74,6 @@ impl Register {
             }
             _ => Ok(Outcome::fail("unsupported")),
         }
-    }
-}
-
-impl Calls for Register {
-    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Outcome {
-        self.try_call(session, invocation).await.unwrap_or_else(Outcome::from)
     }
 }
 

@@ -12,8 +12,8 @@ const ROOT: &str = "/grudge/set";
 /// Calls on sets.
 pub(super) struct Set;
 
-impl Set {
-    async fn try_call(&self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
+impl Calls for Set {
+    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Result<Outcome, Stop> {
         let Some(key) = &invocation.key else { return Ok(Outcome::fail("no-key")) };
         let directory = format!("{ROOT}/{key}");
         match invocation.f {
@@ -30,11 +30,5 @@ impl Set {
             "read-local" => Ok(Outcome::ok(numbers(session.children(&directory).await?), None)),
             _ => Ok(Outcome::fail("unsupported")),
         }
-    }
-}
-
-impl Calls for Set {
-    async fn call(&mut self, session: &mut Session, invocation: &Invocation) -> Outcome {
-        self.try_call(session, invocation).await.unwrap_or_else(Outcome::from)
     }
 }
