@@ -2,11 +2,12 @@
 
 use std::str::FromStr;
 
-use crate::history::History;
+use crate::history::{Event, History, Tape};
+use crate::judgement::{Checking, Judgement};
 use crate::linearizability::Limits;
 use crate::model::Named;
 use crate::set::LocalReads;
-use crate::verdict::Verdict;
+use crate::verdict::{Verdict, Witness};
 use crate::{lease, pairs, session, set};
 
 /// What a history can be judged by.
@@ -58,13 +59,66 @@ impl Checker {
     /// What it says of a history. The limits are those of a search; only linearizability needs one.
     #[must_use]
     pub fn check(self, history: &History, limits: &Limits) -> Verdict {
-        match self {
-            Checker::Linearizable(model) => model.check(history, limits),
-            Checker::Set => set::check(history, LocalReads::MayBeStale),
-            Checker::Lease => lease::check(history),
-            Checker::Session => session::check(history),
-            Checker::Pairs => pairs::check(history),
+        match self.how() {
+            How::Whole(check) => check(history),
+            How::Model(model) => model.check(history, limits),
         }
+    }
+
+    /// What it says of a history that is read while it is judged. Of a damaged one all before the damage is judged;
+    /// what is valid so far is then `unknown`.
+    pub fn judge(self, tape: &dyn Tape, limits: &Limits) -> Judgement {
+        let mut checking = self.begin(limits);
+        let played = tape.play(&mut |event| drop(checking.push(event)));
+        let mut judgement = checking.finish(tape);
+        if let Err(damage) = played {
+            let reason = format!("the history is damaged ({damage}); only what comes before was judged");
+            judgement.verdict = judgement.verdict.worst(Verdict::Unknown { reason });
+        }
+        judgement
+    }
+
+    /// Begins a check that is fed event by event.
+    #[must_use]
+    pub fn begin(self, limits: &Limits) -> Box<dyn Checking> {
+        match self.how() {
+            How::Whole(check) => Box::new(Whole { history: History::default(), check }),
+            How::Model(model) => model.begin(limits),
+        }
+    }
+
+    fn how(self) -> How {
+        match self {
+            Checker::Linearizable(model) => How::Model(model),
+            Checker::Set => How::Whole(|history| set::check(history, LocalReads::MayBeStale)),
+            Checker::Lease => How::Whole(lease::check),
+            Checker::Session => How::Whole(session::check),
+            Checker::Pairs => How::Whole(pairs::check),
+        }
+    }
+}
+
+/// How a checker goes about it.
+enum How {
+    Model(Named),
+    Whole(fn(&History) -> Verdict),
+}
+
+/// A check that needs the whole history before it can begin.
+struct Whole {
+    history: History,
+    check: fn(&History) -> Verdict,
+}
+
+impl Checking for Whole {
+    fn push(&mut self, event: &Event) -> Option<Witness> {
+        self.history.events.push(event.clone());
+        None
+    }
+
+    fn finish(self: Box<Self>, _: &dyn Tape) -> Judgement {
+        let operations = self.history.operations().map_or(0, |operations| operations.len());
+        Judgement::bare((self.check)(&self.history), operations)
     }
 }
 

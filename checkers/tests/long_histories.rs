@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use common::simulated::{Shape, registers};
 use grudge_checkers::history::{History, Kind};
-use grudge_checkers::linearizability::{Limits, linearize};
+use grudge_checkers::linearizability::{Limits, judge};
 use grudge_checkers::model::{CasRegister, Named};
 use grudge_checkers::verdict::Verdict;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::{Value, json};
 
-const LIMITS: Limits = Limits { time: Duration::from_secs(120), configurations: 10_000_000 };
+const LIMITS: Limits = Limits { time: Duration::from_secs(120), memory: 2 << 30 };
 
 const SHAPES: [Shape; 4] = [
     Shape { operations: 20_000, keys: 5, workers: 10, reads: 50, lost: 10 },
@@ -32,9 +32,10 @@ fn a_valid_history_has_an_order_that_replays() {
     for shape in SHAPES {
         let history = history(1, shape);
         history.check().expect("it is a history");
-        let orders =
-            linearize(&history, &CasRegister, &LIMITS).unwrap_or_else(|verdict| panic!("{shape:?}: {verdict}"));
-        common::replay::check(&CasRegister, &history, &orders).unwrap_or_else(|error| panic!("{shape:?}: {error}"));
+        let judgement = judge(&history, &CasRegister, &LIMITS);
+        assert_eq!(judgement.verdict, Verdict::Valid, "{shape:?}");
+        common::replay::check(&CasRegister, &history, &judgement.orders)
+            .unwrap_or_else(|error| panic!("{shape:?}: {error}"));
     }
 }
 
@@ -77,15 +78,16 @@ fn with_repeated_values(mut history: History) -> History {
 fn repeated_values_are_searched() {
     let shape = Shape { operations: 5_000, keys: 1, workers: 5, reads: 50, lost: 10 };
     let history = with_repeated_values(history(3, shape));
-    let orders = linearize(&history, &CasRegister, &LIMITS).unwrap_or_else(|verdict| panic!("{verdict}"));
-    common::replay::check(&CasRegister, &history, &orders).unwrap_or_else(|error| panic!("{error}"));
+    let judgement = judge(&history, &CasRegister, &LIMITS);
+    assert_eq!(judgement.verdict, Verdict::Valid);
+    common::replay::check(&CasRegister, &history, &judgement.orders).unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]
 fn a_search_that_is_too_long_is_given_up() {
     let shape = Shape { operations: 5_000, keys: 1, workers: 5, reads: 50, lost: 10 };
     let history = with_repeated_values(history(4, shape));
-    let verdict = Named::CasRegister.check(&history, &Limits { configurations: 10, ..LIMITS });
+    let verdict = Named::CasRegister.check(&history, &Limits { memory: 1_000, ..LIMITS });
     let reason = "unknown: key `r0`: gave up after 11 configurations without an answer";
     assert_eq!(verdict.to_string(), reason);
     let verdict = Named::CasRegister.check(&history, &Limits { time: Duration::ZERO, ..LIMITS });

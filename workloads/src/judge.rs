@@ -12,7 +12,7 @@ use grudge_checkers::{lease, pairs, session, set};
 use crate::workload::Judgement;
 
 /// A finding may not take as long as the verdict: if it is hard to say, it stays unknown.
-const FINDING: Limits = Limits { time: Duration::from_secs(10), configurations: 1_000_000 };
+const FINDING: Limits = Limits { time: Duration::from_secs(10), memory: 100 << 20 };
 
 /// Registers, all of whose operations are linearizable.
 pub(crate) fn registers(history: &History) -> Vec<Judgement> {

@@ -6,11 +6,15 @@
 mod by_key;
 pub mod csv;
 mod operation;
+mod pairing;
 mod process;
+mod tape;
 
 pub(crate) use by_key::by_key;
 pub use operation::{HistoryError, Operation, Outcome};
+pub use pairing::Pairing;
 pub use process::Process;
+pub use tape::Tape;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

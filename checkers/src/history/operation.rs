@@ -145,22 +145,17 @@ pub(super) fn pair(events: &[Event]) -> Result<Vec<Operation<'_>>, HistoryError>
         if event.process == Process::Nemesis {
             continue;
         }
-        let (index, process) = (event.index, event.process);
         if event.kind == Kind::Invoke {
-            if let Some(earlier) = open.insert(process, operations.len()) {
-                let open = operations[earlier].invoke.index;
-                return Err(HistoryError::Overlap { index, process, f: event.f.clone(), open });
+            if let Some(earlier) = open.insert(event.process, operations.len()) {
+                return Err(overlap(event, operations[earlier].invoke));
             }
             operations.push(Operation { invoke: event, completion: None, call: position, ret: None });
             continue;
         }
-        let Some(number) = open.remove(&process) else {
-            return Err(HistoryError::NoCall { index, process, f: event.f.clone(), kind: event.kind });
-        };
+        let Some(number) = open.remove(&event.process) else { return Err(no_call(event)) };
         let operation = &mut operations[number];
         if !completes(operation.invoke, event) {
-            let (found, expected) = (title(event), title(operation.invoke));
-            return Err(HistoryError::Mismatch { index, process, found, open: operation.invoke.index, expected });
+            return Err(mismatch(event, operation.invoke));
         }
         operation.completion = Some(event);
         operation.ret = Some(position);
@@ -168,9 +163,22 @@ pub(super) fn pair(events: &[Event]) -> Result<Vec<Operation<'_>>, HistoryError>
     Ok(operations)
 }
 
-fn completes(invoke: &Event, completion: &Event) -> bool {
+pub(super) fn completes(invoke: &Event, completion: &Event) -> bool {
     let same_key = invoke.key.is_none() || completion.key.is_none() || invoke.key == completion.key;
     invoke.f == completion.f && same_key
+}
+
+pub(super) fn overlap(event: &Event, open: &Event) -> HistoryError {
+    HistoryError::Overlap { index: event.index, process: event.process, f: event.f.clone(), open: open.index }
+}
+
+pub(super) fn no_call(event: &Event) -> HistoryError {
+    HistoryError::NoCall { index: event.index, process: event.process, f: event.f.clone(), kind: event.kind }
+}
+
+pub(super) fn mismatch(event: &Event, open: &Event) -> HistoryError {
+    let (found, expected) = (title(event), title(open));
+    HistoryError::Mismatch { index: event.index, process: event.process, found, open: open.index, expected }
 }
 
 fn title(event: &Event) -> String {

@@ -9,25 +9,44 @@ use std::collections::VecDeque;
 use petgraph::visit::EdgeRef;
 
 use super::problem::{Call, Problem};
+use super::told::Told;
 use crate::graph::{Access, HistoryGraph, Relation};
-use crate::history::{Operation, Outcome};
+use crate::history::Operation;
 use crate::model::{Model, Story};
 
-/// A sentence for a person, and operations beside those of the witness that it speaks of.
-pub(super) struct Explanation<'h> {
+/// A sentence for a person, and an operation beside those of the witness that it speaks of.
+pub(super) struct Explanation<'t> {
     pub(super) reason: String,
-    pub(super) mentioned: Option<Operation<'h>>,
+    pub(super) mentioned: Option<Operation<'t>>,
 }
 
-/// Explains why these calls have no legal order.
-pub(super) fn explain<'h, M: Model>(
+/// The positions of the events of which an explanation of these calls may speak.
+pub(super) fn positions<M: Model>(model: &M, problem: &Problem<M>, calls: &[Call<M::Op>]) -> Vec<u32> {
+    let beside = calls.iter().filter_map(|call| later_source(model, problem, call));
+    let told = calls.iter().chain(beside).map(|call| (call.start, call.ret));
+    told.chain(problem.failed_writes.iter().copied()).flat_map(|(start, ret)| [start, ret]).collect()
+}
+
+/// The first other call that produces what this one observes.
+fn later_source<'p, M: Model>(model: &M, problem: &'p Problem<M>, call: &Call<M::Op>) -> Option<&'p Call<M::Op>> {
+    let observed = model.observes(&call.op)?;
+    problem.calls.iter().find(|other| other.start != call.start && model.produces(&other.op) == Some(observed))
+}
+
+/// Explains why these calls have no legal order. Their events were picked.
+pub(super) fn explain<'t, M: Model>(
     model: &M,
     problem: &Problem<M>,
     calls: &[Call<M::Op>],
-    operations: &[Operation<'h>],
-) -> Explanation<'h> {
+    told: &'t Told,
+) -> Explanation<'t> {
+    let operations: Option<Vec<Operation<'t>>> = calls.iter().map(|call| told.operation(call)).collect();
+    let Some(operations) = operations else {
+        let reason = "its operations have no legal order, but the history ended too early when it was read again";
+        return Explanation { reason: reason.to_owned(), mentioned: None };
+    };
     let happened = happened(model, calls);
-    let teller = Teller { model, problem, calls, happened, operations };
+    let teller = Teller { model, problem, calls, happened, operations, told };
     teller.nobody_produced().unwrap_or_else(|| {
         let reason = teller.ring().map_or_else(|| teller.no_order(), |ring| teller.tell(&ring));
         Explanation { reason, mentioned: None }
@@ -51,13 +70,15 @@ fn happened<M: Model>(model: &M, calls: &[Call<M::Op>]) -> Vec<bool> {
     }
 }
 
-struct Teller<'a, 'h, M: Model> {
+struct Teller<'a, 't, M: Model> {
     model: &'a M,
     problem: &'a Problem<M>,
     calls: &'a [Call<M::Op>],
     /// Which of the calls surely happened; nothing follows from the others.
     happened: Vec<bool>,
-    operations: &'a [Operation<'h>],
+    /// The calls as the history tells of them.
+    operations: Vec<Operation<'t>>,
+    told: &'t Told,
 }
 
 /// One operation comes before another.
@@ -75,9 +96,9 @@ enum Why {
     Forced(String),
 }
 
-impl<'h, M: Model> Teller<'_, 'h, M> {
+impl<'t, M: Model> Teller<'_, 't, M> {
     /// An observation that nobody's product explains.
-    fn nobody_produced(&self) -> Option<Explanation<'h>> {
+    fn nobody_produced(&self) -> Option<Explanation<'t>> {
         let data = &self.problem.data;
         let orphan = self.calls.iter().enumerate().find(|(at, call)| {
             let Some(datum) = self.model.observes(&call.op) else { return false };
@@ -86,24 +107,26 @@ impl<'h, M: Model> Teller<'_, 'h, M> {
             let initial = self.model.initially(&self.problem.init) == Some(datum);
             call.must && !initial && !others.map(|(_, other)| other).any(made)
         });
-        let (_, call) = orphan?;
+        let (at, call) = orphan?;
         let text = data.text(self.model.observes(&call.op)?);
-        let observed = self.model.observes(&call.op);
-        let all = self.problem.calls.iter().filter(|other| other.operation != call.operation);
-        let later = all.clone().find(|other| self.model.produces(&other.op) == observed);
-        let failed = self.operations.iter().find(|operation| {
-            let written = operation.invoke.value.to_string();
-            operation.outcome() == Outcome::Fail && operation.f() == "write" && written == text
-        });
-        let (rest, mentioned) = match (later, failed) {
-            (Some(later), _) => (format!("{} only after that", self.who_did(later)), Some(self.operation(later))),
+        let later = later_source(self.model, self.problem, call)
+            .and_then(|later| Some((self.told.operation(later)?, self.did(later))));
+        let (rest, mentioned) = match (later, self.failed_write(text)) {
+            (Some((later, did)), _) => (format!("{} only after that", who_did(&later, &did)), Some(later)),
             (None, Some(failed)) => {
                 (format!("the write of {text} by process {} had failed", failed.process()), Some(failed))
             }
             (None, None) => (format!("nothing that was called before it returned can have brought {text} about"), None),
         };
-        let reason = format!("{}, but {rest}", self.who_did(call));
-        Some(Explanation { reason, mentioned: mentioned.copied() })
+        let reason = format!("{}, but {rest}", self.who_did(at));
+        Some(Explanation { reason, mentioned })
+    }
+
+    /// A write of this that certainly did not happen.
+    fn failed_write(&self, text: &str) -> Option<Operation<'t>> {
+        let failed = self.problem.failed_writes.iter().filter_map(|&(start, ret)| self.told.at(start, ret));
+        let mut written = failed.map(|operation| (operation.invoke.value.to_string(), operation));
+        written.find(|(written, _)| written == text).map(|(_, operation)| operation)
     }
 
     /// The shortest ring of operations that have to come before each other.
@@ -128,8 +151,7 @@ impl<'h, M: Model> Teller<'_, 'h, M> {
 
     /// Real-time order and reads-from, out of the history graph of the operations.
     fn known_steps(&self) -> Vec<Step> {
-        let operations: Vec<Operation<'_>> = self.calls.iter().map(|call| self.operations[call.operation]).collect();
-        let mut graph = HistoryGraph::new(&operations);
+        let mut graph = HistoryGraph::new(&self.operations);
         let mut calls = self.calls.iter().zip(&self.happened);
         graph.add_reads_from(|_| {
             let Some((Call { op, .. }, happened)) = calls.next() else { return Access::default() };
@@ -153,23 +175,23 @@ impl<'h, M: Model> Teller<'_, 'h, M> {
         // The story is about what should not have been possible: the call that was made last.
         let last = (0..ring.len()).max_by_key(|&at| self.calls[ring[at].to].start).unwrap_or(0);
         let steps: Vec<&Step> = (1..=ring.len()).map(|at| &ring[(last + at) % ring.len()]).collect();
-        let surprise = &self.calls[ring[last].to];
+        let surprise = ring[last].to;
         let (why, before) = match steps[..] {
-            [Step { why: Why::Forced(why), .. }, Step { from, why: Why::RealTime, .. }] => (why, from),
+            [Step { why: Why::Forced(why), .. }, Step { from, why: Why::RealTime, .. }] => (why, *from),
             [
                 Step { why: Why::Forced(why), .. },
                 Step { why: Why::ReadsFrom, .. },
                 Step { from, why: Why::RealTime, .. },
-            ] => (why, from),
+            ] => (why, *from),
             _ => {
                 let chain: Vec<String> = steps.iter().map(|step| self.tell_step(step)).collect();
-                let observers = self.calls.iter().filter(|call| call.must && self.model.observes(&call.op).is_some());
-                let last = observers.max_by_key(|call| call.end).unwrap_or(surprise);
+                let observes = |at: &usize| self.calls[*at].must && self.model.observes(&self.calls[*at].op).is_some();
+                let last = (0..self.calls.len()).filter(observes).max_by_key(|&at| self.calls[at].end);
+                let last = last.unwrap_or(surprise);
                 return format!("{}, and no order fits: {}", self.who_did(last), chain.join("; "));
             }
         };
-        let before = self.who_did(&self.calls[*before]);
-        format!("{}, although {before} before that began; {why}", self.who_did(surprise))
+        format!("{}, although {} before that began; {why}", self.who_did(surprise), self.who_did(before))
     }
 
     fn tell_step(&self, step: &Step) -> String {
@@ -184,32 +206,29 @@ impl<'h, M: Model> Teller<'_, 'h, M> {
     /// What is left to say if no two operations alone have to come before each other.
     fn no_order(&self) -> String {
         let start = self.model.show(&self.problem.init, &self.problem.data);
-        let did: Vec<String> = self.calls.iter().map(|call| self.who_did(call)).collect();
+        let did: Vec<String> = (0..self.calls.len()).map(|at| self.who_did(at)).collect();
         format!("at first {start}, and then no order of these is legal: {}", did.join("; "))
     }
 
-    fn operation(&self, call: &Call<M::Op>) -> &Operation<'h> {
-        &self.operations[call.operation]
-    }
-
-    fn who_did(&self, call: &Call<M::Op>) -> String {
-        let operation = self.operation(call);
-        let node = operation.node().map_or_else(String::new, |node| format!(" at {node}"));
-        let did = self.did(call);
-        format!("process {} {did}{node} ({})", operation.process(), operation.events())
+    fn who_did(&self, at: usize) -> String {
+        who_did(&self.operations[at], &self.did(&self.calls[at]))
     }
 
     fn short(&self, at: usize) -> String {
-        let call = &self.calls[at];
-        format!("[{}: {}]", self.operation(call).process(), self.did(call))
+        format!("[{}: {}]", self.operations[at].process(), self.did(&self.calls[at]))
     }
 
     /// What was done in truth, whatever part of it was forgotten on the way to the witness.
     fn did(&self, call: &Call<M::Op>) -> String {
-        let whole = self.problem.calls.binary_search_by_key(&call.operation, |call| call.operation);
+        let whole = self.problem.calls.binary_search_by_key(&call.start, |call| call.start);
         let op = whole.map_or(&call.op, |at| &self.problem.calls[at].op);
         self.model.show_op(op, &self.problem.data)
     }
+}
+
+fn who_did(operation: &Operation<'_>, did: &str) -> String {
+    let node = operation.node().map_or_else(String::new, |node| format!(" at {node}"));
+    format!("process {} {did}{node} ({})", operation.process(), operation.events())
 }
 
 /// From each operation, breadth first in the order of the steps, so that the answer is always the same one.

@@ -11,17 +11,21 @@ mod problem;
 mod search;
 mod shrink;
 mod sources;
+mod told;
 mod unique;
 
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
+use rustc_hash::FxHashMap;
 
-use crate::history::{History, Operation, by_key};
+use crate::history::{Event, History, HistoryError, Operation, Pairing, Tape};
+use crate::judgement::{Checking, Decider, Judgement, Linearization};
 use crate::model::Model;
 use crate::verdict::{Verdict, Witness};
 use problem::{Call, Problem};
 use search::{Budget, Found};
+use told::Told;
 use unique::Judged;
 
 /// When a search is given up.
@@ -29,67 +33,129 @@ use unique::Judged;
 pub struct Limits {
     /// How long the whole check may take.
     pub time: Duration,
-    /// How many configurations may be remembered for one key; one takes roughly a hundred bytes.
-    pub configurations: usize,
+    /// How many bytes the configurations may take that a search remembers, of all keys together.
+    pub memory: usize,
 }
 
 impl Default for Limits {
-    /// One minute, ten million configurations.
+    /// One minute, two gibibytes.
     fn default() -> Self {
-        Limits { time: Duration::from_secs(60), configurations: 10_000_000 }
+        Limits { time: Duration::from_secs(60), memory: 2 << 30 }
     }
-}
-
-/// A legal order of one key's operations: the proof that they are linearizable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Linearization {
-    /// The key, if the operations have one.
-    pub key: Option<String>,
-    /// The positions of the operations' calls among the history's events. Operations that did not happen, or of which it
-    /// makes no difference, are left out.
-    pub order: Vec<usize>,
 }
 
 /// Whether the history is linearizable by the model.
 ///
 /// A history that cannot be read by the model is `unknown`, and the reason names the event.
 pub fn check<M: Model>(history: &History, model: &M, limits: &Limits) -> Verdict {
-    match linearize(history, model, limits) {
-        Ok(_) => Verdict::Valid,
-        Err(verdict) => verdict,
+    judge(history, model, limits).verdict
+}
+
+/// As [`check`], with the legal orders of the keys that have one, and what decided.
+pub fn judge<M: Model>(history: &History, model: &M, limits: &Limits) -> Judgement {
+    let mut keys = Keys::default();
+    match history.operations() {
+        Ok(operations) => operations.iter().for_each(|operation| keys.push(model, operation)),
+        Err(error) => return Judgement::bare(unknown(error.to_string()), 0),
+    }
+    keys.judge(model, history, limits)
+}
+
+/// A check that is fed event by event: it remembers each operation in a few bytes, and no event.
+#[must_use]
+pub fn begin<M: Model + Send + 'static>(model: M, limits: &Limits) -> Box<dyn Checking> {
+    let (keys, pairing) = (Keys::default(), Pairing::default());
+    Box::new(Linearizing { model, keys, pairing, error: None, limits: *limits })
+}
+
+struct Linearizing<M: Model> {
+    model: M,
+    keys: Keys<M>,
+    pairing: Pairing,
+    /// The first event that did not pair; nothing is taken after it.
+    error: Option<HistoryError>,
+    limits: Limits,
+}
+
+impl<M: Model + Send> Checking for Linearizing<M> {
+    fn push(&mut self, event: &Event) -> Option<Witness> {
+        if self.error.is_none() {
+            let Linearizing { model, keys, .. } = self;
+            self.error = self.pairing.push(event, |operation| keys.push(model, operation)).err();
+        }
+        None
+    }
+
+    fn finish(self: Box<Self>, tape: &dyn Tape) -> Judgement {
+        let Linearizing { model, mut keys, pairing, error, limits } = *self;
+        if let Some(error) = error {
+            return Judgement::bare(unknown(error.to_string()), keys.operations);
+        }
+        pairing.finish(|operation| keys.push(&model, operation));
+        keys.judge(&model, tape, &limits)
     }
 }
 
-/// As [`check`], and hands out the legal orders, one for each key.
-///
-/// # Errors
-/// The verdict, if it is not `valid`.
-pub fn linearize<M: Model>(history: &History, model: &M, limits: &Limits) -> Result<Vec<Linearization>, Verdict> {
-    let deadline = Instant::now() + limits.time;
-    let operations = history.operations().map_err(|error| unknown(error.to_string()))?;
-    let many = operations.len() >= WORTH_THREADS;
-    let keys = by_key(operations);
-    let judge = |(key, operations)| one_key(key, operations, model, Budget::new(deadline, limits.configurations));
-    let answers: Vec<Answer<'_, M>> = match many {
-        true => keys.into_par_iter().map(judge).collect(),
-        false => keys.into_iter().map(judge).collect(),
-    };
+/// The operations, split by key.
+struct Keys<M: Model> {
+    /// Where the problem of each key is; of the operations without a key, apart.
+    places: FxHashMap<Box<str>, usize>,
+    keyless: Option<usize>,
+    problems: Vec<(Option<String>, Problem<M>)>,
+    operations: usize,
+}
 
-    let mut orders = Vec::with_capacity(answers.len());
-    let mut gave_up = None;
-    let mut broken: Option<Box<Broken<'_, M>>> = None;
-    for answer in answers {
-        match answer {
-            Answer::Order(order) => orders.push(order),
-            Answer::GaveUp(reason) => gave_up = gave_up.or(Some(reason)),
-            Answer::Broken(found) if broken.as_ref().is_none_or(|first| found.at < first.at) => broken = Some(found),
-            Answer::Broken(_) => {}
-        }
+impl<M: Model> Default for Keys<M> {
+    fn default() -> Self {
+        Keys { places: FxHashMap::default(), keyless: None, problems: Vec::new(), operations: 0 }
     }
-    match (broken, gave_up) {
-        (Some(broken), _) => Err(Verdict::Invalid { witness: broken.witness(history, model, deadline) }),
-        (None, Some(reason)) => Err(unknown(reason)),
-        (None, None) => Ok(orders),
+}
+
+impl<M: Model> Keys<M> {
+    fn push(&mut self, model: &M, operation: &Operation<'_>) {
+        let key = operation.key();
+        self.operations += 1;
+        let known = key.map_or(self.keyless, |key| self.places.get(key).copied());
+        let place = known.unwrap_or_else(|| {
+            let place = self.problems.len();
+            match key {
+                Some(key) => drop(self.places.insert(key.into(), place)),
+                None => self.keyless = Some(place),
+            }
+            self.problems.push((key.map(str::to_owned), Problem::new(model)));
+            place
+        });
+        self.problems[place].1.push(model, operation);
+    }
+
+    fn judge(mut self, model: &M, tape: &dyn Tape, limits: &Limits) -> Judgement {
+        let deadline = Instant::now() + limits.time;
+        self.problems.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let judge = |(key, problem)| one_key(key, problem, model, Budget::new(deadline, limits.memory));
+        let answers: Vec<Answer<M>> = match self.operations >= WORTH_THREADS {
+            true => self.problems.into_par_iter().map(judge).collect(),
+            false => self.problems.into_iter().map(judge).collect(),
+        };
+        let mut judgement = Judgement::bare(Verdict::Valid, self.operations);
+        let mut gave_up = None;
+        let mut broken: Option<Box<Broken<M>>> = None;
+        for Answer { decider, found } in answers {
+            *judgement.deciders.entry(decider).or_default() += 1;
+            match found {
+                Finding::Order(order) => judgement.orders.push(order),
+                Finding::GaveUp(reason) => gave_up = gave_up.or(Some(reason)),
+                Finding::Broken(found) if broken.as_ref().is_none_or(|first| found.at < first.at) => {
+                    broken = Some(found);
+                }
+                Finding::Broken(_) => {}
+            }
+        }
+        judgement.verdict = match (broken, gave_up) {
+            (Some(broken), _) => Verdict::Invalid { witness: broken.witness(tape, model, deadline) },
+            (None, Some(reason)) => unknown(reason),
+            (None, None) => Verdict::Valid,
+        };
+        judgement
     }
 }
 
@@ -97,17 +163,21 @@ pub fn linearize<M: Model>(history: &History, model: &M, limits: &Limits) -> Res
 /// whoever judges many short histories has put a thread to each already.
 const WORTH_THREADS: usize = 20_000;
 
-/// What was found out about one key.
-enum Answer<'h, M: Model> {
+/// What was found out about one key, and by what.
+struct Answer<M: Model> {
+    decider: Decider,
+    found: Finding<M>,
+}
+
+enum Finding<M: Model> {
     Order(Linearization),
-    Broken(Box<Broken<'h, M>>),
+    Broken(Box<Broken<M>>),
     GaveUp(String),
 }
 
 /// A key whose operations have no legal order.
-struct Broken<'h, M: Model> {
-    key: Option<&'h str>,
-    operations: Vec<Operation<'h>>,
+struct Broken<M: Model> {
+    key: Option<String>,
     problem: Problem<M>,
     /// Some of its calls, that have none either.
     calls: Vec<Call<M::Op>>,
@@ -118,56 +188,59 @@ struct Broken<'h, M: Model> {
 /// How long shrinking may go on after the deadline of the check, which has its answer already.
 const GRACE: Duration = Duration::from_secs(2);
 
-impl<M: Model> Broken<'_, M> {
-    fn witness(self, history: &History, model: &M, deadline: Instant) -> Witness {
+impl<M: Model> Broken<M> {
+    fn witness(self, tape: &dyn Tape, model: &M, deadline: Instant) -> Witness {
         let deadline = deadline.max(Instant::now() + GRACE);
-        let processes: Vec<_> = self.operations.iter().map(Operation::process).collect();
-        let calls = shrink::shrink(model, &self.problem, self.calls, &processes, deadline);
-        let explanation = explain::explain(model, &self.problem, &calls, &self.operations);
-        let mut positions: Vec<usize> = calls
-            .iter()
-            .map(|call| self.operations[call.operation])
-            .chain(explanation.mentioned)
-            .flat_map(|operation| std::iter::once(operation.call).chain(operation.ret))
-            .collect();
-        positions.sort_unstable();
-        let events = positions.into_iter().map(|position| history.events[position].clone()).collect();
-        Witness { key: self.key.map(str::to_owned), reason: explanation.reason, events }
+        let calls = shrink::shrink(model, &self.problem, self.calls, deadline);
+        let positions = explain::positions(model, &self.problem, &calls);
+        let told = match Told::pick(tape, positions.into_iter()) {
+            Ok(told) => told,
+            Err(error) => {
+                let reason = format!("its operations have no legal order, but cannot be shown: {error}");
+                return Witness { key: self.key, reason, events: Vec::new() };
+            }
+        };
+        let explanation = explain::explain(model, &self.problem, &calls, &told);
+        let shown = calls.iter().filter_map(|call| told.operation(call)).chain(explanation.mentioned);
+        let mut events: Vec<Event> =
+            shown.flat_map(|operation| [Some(operation.invoke), operation.completion]).flatten().cloned().collect();
+        events.sort_by_key(|event| event.index);
+        Witness { key: self.key, reason: explanation.reason, events }
     }
 }
 
-fn one_key<'h, M: Model>(
-    key: Option<&'h str>,
-    operations: Vec<Operation<'h>>,
-    model: &M,
-    mut budget: Budget,
-) -> Answer<'h, M> {
-    let problem = match Problem::new(model, &operations) {
-        Ok(problem) => problem,
-        Err(reason) => return Answer::GaveUp(reason),
+fn one_key<M: Model>(key: Option<String>, mut problem: Problem<M>, model: &M, mut budget: Budget) -> Answer<M> {
+    let answer = |decider, found| Answer { decider, found };
+    if let Err(reason) = problem.close(model) {
+        return answer(Decider::Search, Finding::GaveUp(reason));
+    }
+    let ordered = |problem: &Problem<M>, key, order: Vec<usize>| {
+        let order = order.into_iter().map(|call| problem.calls[call].start as usize).collect();
+        Finding::Order(Linearization { key, order })
     };
-    let order = match unique::judge(model, &problem) {
-        Judged::Order(order) => order,
+    match unique::judge(model, &problem) {
+        Judged::Order(order) => answer(Decider::UniqueValues, ordered(&problem, key, order)),
         Judged::Refuted(refuted) => {
             let calls = problem.part(model, &refuted);
             let at = calls.iter().filter(|call| call.must).map(|call| call.end).max().unwrap_or(0);
-            return Answer::Broken(Box::new(Broken { key, operations, problem, calls, at }));
+            answer(Decider::UniqueValues, Finding::Broken(Box::new(Broken { key, problem, calls, at })))
         }
-        Judged::NotUnique => match search::search(model, &problem.init, &problem.calls, &mut budget) {
-            Found::Order(order) => order,
-            Found::Stuck { blocker } => {
-                let at = problem.calls[blocker].end;
-                let calls = shrink::until(model, &problem.calls, at);
-                return Answer::Broken(Box::new(Broken { key, operations, problem, calls, at }));
-            }
-            Found::GaveUp { reason } => {
-                let key = key.map_or_else(String::new, |key| format!("key `{key}`: "));
-                return Answer::GaveUp(format!("{key}{reason}"));
-            }
-        },
-    };
-    let order = order.into_iter().map(|call| operations[problem.calls[call].operation].call).collect();
-    Answer::Order(Linearization { key: key.map(str::to_owned), order })
+        Judged::NotUnique => {
+            let found = match search::search(model, &problem.init, &problem.calls, &mut budget) {
+                Found::Order(order) => ordered(&problem, key, order),
+                Found::Stuck { blocker } => {
+                    let at = problem.calls[blocker].end;
+                    let calls = shrink::until(model, &problem.calls, at);
+                    Finding::Broken(Box::new(Broken { key, problem, calls, at }))
+                }
+                Found::GaveUp { reason } => {
+                    let key = key.map_or_else(String::new, |key| format!("key `{key}`: "));
+                    Finding::GaveUp(format!("{key}{reason}"))
+                }
+            };
+            answer(Decider::Search, found)
+        }
+    }
 }
 
 fn unknown(reason: String) -> Verdict {

@@ -1,8 +1,8 @@
-//! One key's operations, as the search sees them.
+//! One key's operations, as the deciders see them.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::history::Operation;
+use crate::history::{Operation, Outcome, Process};
 use crate::model::{Data, Meaning, Model};
 
 /// The end of what never ends.
@@ -12,14 +12,16 @@ pub(super) const NEVER: u32 = u32::MAX;
 #[derive(Clone, Debug)]
 pub(super) struct Call<Op> {
     pub(super) op: Op,
-    /// Position of its call in the history.
+    /// Position of its call in the history: no two calls have the same.
     pub(super) start: u32,
     /// Position of its return; of one that may never have happened, the return after which it no longer matters.
     pub(super) end: u32,
+    /// Position of its completion in the history, whatever that said; [`NEVER`] if it has none.
+    pub(super) ret: u32,
+    /// Whose it is, as a number that only this problem knows; 0 throughout if the model does not ask for pairs.
+    pub(super) who: u32,
     /// Whether it happened.
     pub(super) must: bool,
-    /// Which operation of the key it is.
-    pub(super) operation: usize,
 }
 
 /// The calls of one key, in the order in which they were made, and where they begin.
@@ -27,32 +29,64 @@ pub(super) struct Problem<M: Model> {
     pub(super) calls: Vec<Call<M::Op>>,
     pub(super) init: M::State,
     pub(super) data: Data,
+    /// Writes that certainly did not happen, by the positions of their events: who observes their value has it from one
+    /// of them, and an explanation can say so.
+    pub(super) failed_writes: Vec<(u32, u32)>,
+    processes: FxHashMap<Process, u32>,
+    /// Why the operations cannot be read by the model: of the first that cannot.
+    unreadable: Option<String>,
 }
 
 impl<M: Model> Problem<M> {
-    /// Reads the operations by the model. The error names the events.
-    pub(super) fn new(model: &M, operations: &[Operation<'_>]) -> Result<Self, String> {
+    pub(super) fn new(model: &M) -> Self {
         let mut data = Data::default();
         let init = model.init(&mut data);
-        let mut calls = Vec::with_capacity(operations.len());
-        for (number, operation) in operations.iter().enumerate() {
-            let meaning = model
-                .read(operation, &mut data)
-                .map_err(|problem| format!("{}: the model {} {problem}", operation.events(), model.name()))?;
-            let (op, must) = match meaning {
-                Meaning::Must(op) => (op, true),
-                Meaning::May(op) => (op, false),
-                Meaning::Never => continue,
-            };
-            let end = if must { operation.ret.map_or(NEVER, position) } else { NEVER };
-            calls.push(Call { op, start: position(operation.call), end, must, operation: number });
-        }
-        expire(model, &mut calls);
-        Ok(Problem { calls, init, data })
+        let (calls, failed_writes, processes) = (Vec::new(), Vec::new(), FxHashMap::default());
+        Problem { calls, init, data, failed_writes, processes, unreadable: None }
     }
-}
 
-impl<M: Model> Problem<M> {
+    /// Takes one more operation.
+    pub(super) fn push(&mut self, model: &M, operation: &Operation<'_>) {
+        if self.unreadable.is_some() {
+            return;
+        }
+        let (start, ret) = (position(operation.call), operation.ret.map_or(NEVER, position));
+        let meaning = model.read(operation, &mut self.data);
+        let (op, must) = match meaning {
+            Ok(Meaning::Must(op)) => (op, true),
+            Ok(Meaning::May(op)) => (op, false),
+            Ok(Meaning::Never) => {
+                if operation.outcome() == Outcome::Fail && operation.f() == "write" {
+                    self.failed_writes.push((start, ret));
+                }
+                return;
+            }
+            Err(problem) => {
+                self.unreadable = Some(format!("{}: the model {} {problem}", operation.events(), model.name()));
+                return;
+            }
+        };
+        let next = self.processes.len() as u32;
+        let who = if model.is_paired() { *self.processes.entry(operation.process()).or_insert(next) } else { 0 };
+        let end = if must { ret } else { NEVER };
+        self.calls.push(Call { op, start, end, ret, who, must });
+    }
+
+    /// All operations were taken: those that cannot matter go.
+    ///
+    /// # Errors
+    /// An operation that the model cannot read; the error names its events.
+    pub(super) fn close(&mut self, model: &M) -> Result<(), String> {
+        if let Some(reason) = self.unreadable.take() {
+            return Err(reason);
+        }
+        if !self.calls.is_sorted_by_key(|call| call.start) {
+            self.calls.sort_unstable_by_key(|call| call.start);
+        }
+        expire(model, &mut self.calls);
+        Ok(())
+    }
+
     /// Some of the calls by themselves. Where one observes what a call outside has produced, the observation is forgotten.
     pub(super) fn part(&self, model: &M, numbers: &[usize]) -> Vec<Call<M::Op>> {
         let inside: FxHashSet<_> = numbers.iter().filter_map(|&call| model.produces(&self.calls[call].op)).collect();

@@ -43,19 +43,19 @@ pub(super) enum Found {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {
     deadline: Instant,
-    configurations: usize,
+    memory: usize,
     steps: u32,
 }
 
 impl Budget {
-    pub(super) fn new(deadline: Instant, configurations: usize) -> Self {
-        Budget { deadline, configurations, steps: 0 }
+    pub(super) fn new(deadline: Instant, memory: usize) -> Self {
+        Budget { deadline, memory, steps: 0 }
     }
 
     /// Why to stop, given how many configurations were remembered. The clock is looked at now and then.
     fn spent(&mut self, configurations: usize) -> Option<String> {
         const STEPS_PER_LOOK: u32 = 1024;
-        if configurations > self.configurations {
+        if configurations > self.memory / A_CONFIGURATION {
             return Some(format!("gave up after {configurations} configurations without an answer"));
         }
         self.steps = self.steps.wrapping_add(1);
@@ -63,6 +63,9 @@ impl Budget {
         late.then(|| format!("ran out of time after {configurations} configurations without an answer"))
     }
 }
+
+/// How many bytes one takes, roughly.
+pub(super) const A_CONFIGURATION: usize = 100;
 
 /// Calls put in order before their return was passed: numbers, sorted.
 type Ahead = SmallVec<[u32; 6]>;

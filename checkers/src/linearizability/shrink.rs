@@ -13,13 +13,12 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::problem::{Call, NEVER, Problem, expire};
-use super::search::{Budget, Found, search};
+use super::search::{A_CONFIGURATION, Budget, Found, search};
 use super::sources::needed_by;
-use crate::history::Process;
 use crate::model::Model;
 
-/// Configurations for one attempt: one that needs more counts as not removable.
-const PER_ATTEMPT: usize = 50_000;
+/// Memory for one attempt: one that needs more counts as not removable.
+const PER_ATTEMPT: usize = 50_000 * A_CONFIGURATION;
 
 /// The calls as they stood when the return came: what had not returned may never have happened, and what it returned
 /// later tells nothing.
@@ -37,10 +36,9 @@ pub(super) fn shrink<M: Model>(
     model: &M,
     problem: &Problem<M>,
     calls: Vec<Call<M::Op>>,
-    processes: &[Process],
     deadline: Instant,
 ) -> Vec<Call<M::Op>> {
-    let needed_by = needed_by(model, &calls, processes);
+    let needed_by = needed_by(model, &calls);
     let mut shrinking = Shrinking { model, init: &problem.init, calls, needed_by, deadline };
     let mut kept: Vec<usize> = (0..shrinking.calls.len()).collect();
     let mut size = kept.len();

@@ -3,12 +3,11 @@
 use rustc_hash::FxHashMap;
 
 use super::problem::Call;
-use crate::history::Process;
 use crate::model::{Datum, Model};
 
 /// For each call, those that must go if it goes: the observers that could have its product, and of calls that come
-/// in pairs the other one. `processes` says whose the calls are.
-pub(super) fn needed_by<M: Model>(model: &M, calls: &[Call<M::Op>], processes: &[Process]) -> Vec<Vec<usize>> {
+/// in pairs the other one.
+pub(super) fn needed_by<M: Model>(model: &M, calls: &[Call<M::Op>]) -> Vec<Vec<usize>> {
     let mut needed_by = vec![Vec::new(); calls.len()];
     let sources = Sources::new(model, calls);
     for (observer, call) in calls.iter().enumerate() {
@@ -17,7 +16,7 @@ pub(super) fn needed_by<M: Model>(model: &M, calls: &[Call<M::Op>], processes: &
         }
     }
     if model.is_paired() {
-        for (one, other) in pairs(calls, processes) {
+        for (one, other) in pairs(calls) {
             needed_by[one].push(other);
             needed_by[other].push(one);
         }
@@ -26,14 +25,13 @@ pub(super) fn needed_by<M: Model>(model: &M, calls: &[Call<M::Op>], processes: &
 }
 
 /// Calls of one process that follow each other and differ: acquire and release.
-fn pairs<Op: PartialEq>(calls: &[Call<Op>], processes: &[Process]) -> Vec<(usize, usize)> {
-    let mut open: FxHashMap<Process, usize> = FxHashMap::default();
+fn pairs<Op: PartialEq>(calls: &[Call<Op>]) -> Vec<(usize, usize)> {
+    let mut open: FxHashMap<u32, usize> = FxHashMap::default();
     let mut pairs = Vec::new();
     for (at, call) in calls.iter().enumerate() {
-        let process = processes[call.operation];
-        match open.remove(&process) {
+        match open.remove(&call.who) {
             Some(before) if calls[before].op != call.op => pairs.push((before, at)),
-            _ => drop(open.insert(process, at)),
+            _ => drop(open.insert(call.who, at)),
         }
     }
     pairs

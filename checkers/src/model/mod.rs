@@ -21,6 +21,7 @@ pub use register::{CasRegister, Register, RegisterOp};
 pub use retold::{Read, Retold};
 
 use crate::history::{History, Operation};
+use crate::judgement::Checking;
 use crate::linearizability::{self, Limits};
 use crate::verdict::Verdict;
 
@@ -153,6 +154,17 @@ impl Named {
             Named::CasRegister => linearizability::check(history, &CasRegister, limits),
             Named::Mutex => linearizability::check(history, &Mutex, limits),
             Named::FencedMutex => linearizability::check(history, &FencedMutex, limits),
+        }
+    }
+
+    /// Begins a check that is fed event by event.
+    #[must_use]
+    pub fn begin(self, limits: &Limits) -> Box<dyn Checking> {
+        match self {
+            Named::Register => linearizability::begin(Register, limits),
+            Named::CasRegister => linearizability::begin(CasRegister, limits),
+            Named::Mutex => linearizability::begin(Mutex, limits),
+            Named::FencedMutex => linearizability::begin(FencedMutex, limits),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use grudge_checkers::history::{History, Operation, Outcome};
-use grudge_checkers::linearizability::Linearization;
+use grudge_checkers::judgement::Linearization;
 use grudge_checkers::model::{CasRegister, FencedMutex, Mutex, Register};
 use serde_json::Value;
 
