@@ -3,7 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::history::{Operation, Outcome, Process};
-use crate::model::{Data, Meaning, Model};
+use crate::model::{Data, Family, Meaning, Model};
 
 /// The end of what never ends.
 pub(super) const NEVER: u32 = u32::MAX;
@@ -114,7 +114,7 @@ fn position(position: usize) -> u32 {
 /// as well. By induction none need be taken after its end. An operation that observes its own product (a cas from v
 /// to v) leaves the state alone and does not count as an observer of itself.
 pub(super) fn expire<M: Model>(model: &M, calls: &mut Vec<Call<M::Op>>) {
-    if !model.is_register() || calls.iter().all(|call| call.must) {
+    if model.family() != Family::Register || calls.iter().all(|call| call.must) {
         return;
     }
     for call in calls.iter_mut().filter(|call| !call.must) {

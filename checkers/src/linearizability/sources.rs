@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::problem::Call;
-use crate::model::{Datum, Model};
+use crate::model::{Datum, Family, Model};
 
 /// For each call, those that must go if it goes: the observers that could have its product, and of calls that come
 /// in pairs the other one.
@@ -70,7 +70,7 @@ impl Sources {
             };
             (end, latest)
         });
-        Sources { replaced: replaced.collect(), producers, is_register: model.is_register() }
+        Sources { replaced: replaced.collect(), producers, is_register: model.family() == Family::Register }
     }
 
     /// The producers from which the observer could have it. One that called after the observer returned is none; nor,

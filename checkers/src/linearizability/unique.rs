@@ -13,7 +13,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::problem::Problem;
-use crate::model::{Datum, Model};
+use crate::model::{Datum, Family, Model};
 
 /// What was found.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ type Refuted = Vec<usize>;
 
 impl Clusters {
     fn new<M: Model>(model: &M, problem: &Problem<M>) -> Option<Clusters> {
-        let initially = model.initially(&problem.init).filter(|_| model.is_register())?;
+        let initially = model.initially(&problem.init).filter(|_| model.family() == Family::Register)?;
         let mut numbers: FxHashMap<Datum, usize> = FxHashMap::default();
         let mut clusters: Vec<Cluster> = Vec::new();
         let mut number = |datum: Datum, clusters: &mut Vec<Cluster>| {

@@ -111,14 +111,6 @@ impl Model for FencedMutex {
         }
     }
 
-    fn initially(&self, _: &FencedState) -> Option<Datum> {
-        None
-    }
-
-    fn is_register(&self) -> bool {
-        false
-    }
-
     /// Tokens grow, and a holder's proofs and its release come before the next acquisition.
     fn forced(&self, Story { ops, .. }: &Story<'_, FencedOp>, _: &Data) -> Vec<Forced> {
         let mut forced = Vec::new();

@@ -26,6 +26,9 @@ use crate::linearizability::{self, Limits};
 use crate::verdict::Verdict;
 
 /// A sequential object.
+///
+/// What an object does is [`init`](Model::init), [`read`](Model::read) and [`step`](Model::step); all else has a default and
+/// makes a check faster or its words better.
 pub trait Model: Sync {
     /// What the object remembers.
     type State: Clone + Eq + Hash + Debug + Send;
@@ -47,21 +50,30 @@ pub trait Model: Sync {
     /// The state after the operation, or nothing if the object cannot do that in this state.
     fn step(&self, state: &Self::State, op: &Self::Op) -> Option<Self::State>;
 
+    /// What kind of object it is, for the deciders that need no search.
+    fn family(&self) -> Family {
+        Family::Any
+    }
+
     /// Whether the operation leaves every state as it was.
-    fn is_pure(&self, op: &Self::Op) -> bool;
+    fn is_pure(&self, _op: &Self::Op) -> bool {
+        false
+    }
 
     /// What it brings into the world for others to observe.
-    fn produces(&self, op: &Self::Op) -> Option<Datum>;
+    fn produces(&self, _op: &Self::Op) -> Option<Datum> {
+        None
+    }
 
     /// What it can only have got from an operation that produced it, or from the beginning.
-    fn observes(&self, op: &Self::Op) -> Option<Datum>;
+    fn observes(&self, _op: &Self::Op) -> Option<Datum> {
+        None
+    }
 
     /// What can be observed in this state before anything was produced.
-    fn initially(&self, state: &Self::State) -> Option<Datum>;
-
-    /// Whether the object is a register: what an operation produces is the whole state after it, whatever the state
-    /// was before, and what it observes was the whole state.
-    fn is_register(&self) -> bool;
+    fn initially(&self, _state: &Self::State) -> Option<Datum> {
+        None
+    }
 
     /// The operation with its observation forgotten: legal wherever the operation is, with the same state after it.
     fn weaken(&self, _op: &Self::Op) -> Option<Self::Op> {
@@ -80,10 +92,24 @@ pub trait Model: Sync {
     }
 
     /// What was done, in words that follow the name of a process: `read 7`.
-    fn show_op(&self, op: &Self::Op, data: &Data) -> String;
+    fn show_op(&self, op: &Self::Op, _data: &Data) -> String {
+        format!("{op:?}")
+    }
 
     /// The state in words.
-    fn show(&self, state: &Self::State, data: &Data) -> String;
+    fn show(&self, state: &Self::State, _data: &Data) -> String {
+        format!("the state is {state:?}")
+    }
+}
+
+/// What kind of object a model is, as far as that decides how it can be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// Nothing is known but its steps.
+    Any,
+    /// What an operation produces is the whole state after it, whatever the state was before, and what it observes was the
+    /// whole state.
+    Register,
 }
 
 /// How an operation enters the search for a legal order.

@@ -3,7 +3,7 @@
 //! A lock that rests on leases cannot keep this promise when a holder is paused for longer than its lease; see
 //! [`FencedMutex`](super::FencedMutex) for the promise it can keep.
 
-use super::{Data, Datum, Meaning, Model, unknown_f};
+use super::{Data, Meaning, Model, unknown_f};
 use crate::history::{Operation, Outcome};
 
 /// A lock that is held or not. As in the field it does not ask who releases it, since a client that lost its
@@ -53,26 +53,6 @@ impl Model for Mutex {
             (MutexOp::Release, true) => Some(false),
             _ => None,
         }
-    }
-
-    fn is_pure(&self, _: &MutexOp) -> bool {
-        false
-    }
-
-    fn produces(&self, _: &MutexOp) -> Option<Datum> {
-        None
-    }
-
-    fn observes(&self, _: &MutexOp) -> Option<Datum> {
-        None
-    }
-
-    fn initially(&self, _: &bool) -> Option<Datum> {
-        None
-    }
-
-    fn is_register(&self) -> bool {
-        false
     }
 
     fn is_paired(&self) -> bool {

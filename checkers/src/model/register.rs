@@ -12,7 +12,7 @@
 
 use serde_json::Value;
 
-use super::{Data, Datum, Forced, Meaning, Model, Story, unknown_f};
+use super::{Data, Datum, Family, Forced, Meaning, Model, Story, unknown_f};
 use crate::history::{Operation, Outcome};
 
 /// A value that is read and written.
@@ -168,8 +168,8 @@ macro_rules! register_model {
                 Some(*state)
             }
 
-            fn is_register(&self) -> bool {
-                true
+            fn family(&self) -> Family {
+                Family::Register
             }
 
             fn weaken(&self, op: &RegisterOp) -> Option<RegisterOp> {

@@ -1,6 +1,6 @@
 //! A model whose operations are read in another way.
 
-use super::{Data, Datum, Forced, Meaning, Model, Story};
+use super::{Data, Datum, Family, Forced, Meaning, Model, Story};
 use crate::history::Operation;
 
 /// How an operation is read: as [`Model::read`].
@@ -53,8 +53,8 @@ impl<M: Model> Model for Retold<M> {
         self.model.initially(state)
     }
 
-    fn is_register(&self) -> bool {
-        self.model.is_register()
+    fn family(&self) -> Family {
+        self.model.family()
     }
 
     fn weaken(&self, op: &M::Op) -> Option<M::Op> {
