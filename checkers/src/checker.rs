@@ -5,7 +5,7 @@ use std::str::FromStr;
 use crate::history::{Event, History, Tape};
 use crate::judgement::{Checking, Judgement};
 use crate::linearizability::Limits;
-use crate::model::Named;
+use crate::model::{Named, Parameters};
 use crate::set::LocalReads;
 use crate::verdict::{Verdict, Witness};
 use crate::{lease, pairs, session, set};
@@ -68,7 +68,12 @@ impl Checker {
     /// What it says of a history that is read while it is judged. Of a damaged one all before the damage is judged;
     /// what is valid so far is then `unknown`.
     pub fn judge(self, tape: &dyn Tape, limits: &Limits) -> Judgement {
-        let mut checking = self.begin(limits);
+        self.judge_with(&Parameters::default(), tape, limits)
+    }
+
+    /// The same with other parameters than the usual ones.
+    pub fn judge_with(self, parameters: &Parameters, tape: &dyn Tape, limits: &Limits) -> Judgement {
+        let mut checking = self.begin_with(parameters, limits);
         let played = tape.play(&mut |event| drop(checking.push(event)));
         let mut judgement = checking.finish(tape);
         if let Err(damage) = played {
@@ -81,9 +86,15 @@ impl Checker {
     /// Begins a check that is fed event by event.
     #[must_use]
     pub fn begin(self, limits: &Limits) -> Box<dyn Checking> {
+        self.begin_with(&Parameters::default(), limits)
+    }
+
+    /// The same with other parameters than the usual ones.
+    #[must_use]
+    pub fn begin_with(self, parameters: &Parameters, limits: &Limits) -> Box<dyn Checking> {
         match self.how() {
             How::Whole(check) => Box::new(Whole { history: History::default(), check }),
-            How::Model(model) => model.begin(limits),
+            How::Model(model) => model.begin_with(parameters, limits),
         }
     }
 

@@ -13,7 +13,7 @@
 //!             1,ok,read,null\n";
 //! let (history, damage) = csv::read(file.as_bytes());
 //! assert!(damage.is_none());
-//! let verdict = linearizability::check(&history, &Register, &Default::default());
+//! let verdict = linearizability::check(&history, &Register::default(), &Default::default());
 //! let Verdict::Invalid { witness } = verdict else { panic!("the read missed an acknowledged write") };
 //! assert_eq!(witness.events.len(), 4);
 //! ```

@@ -92,12 +92,12 @@ fn text(history: &History) -> String {
 
 #[test]
 fn register() {
-    fuzz(&Register);
+    fuzz(&Register::default());
 }
 
 #[test]
 fn cas_register() {
-    fuzz(&CasRegister);
+    fuzz(&CasRegister::default());
 }
 
 #[test]

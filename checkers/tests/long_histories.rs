@@ -32,9 +32,9 @@ fn a_valid_history_has_an_order_that_replays() {
     for shape in SHAPES {
         let history = history(1, shape);
         history.check().expect("it is a history");
-        let judgement = judge(&history, &CasRegister, &LIMITS);
+        let judgement = judge(&history, &CasRegister::default(), &LIMITS);
         assert_eq!(judgement.verdict, Verdict::Valid, "{shape:?}");
-        common::replay::check(&CasRegister, &history, &judgement.orders)
+        common::replay::check(&CasRegister::default(), &history, &judgement.orders)
             .unwrap_or_else(|error| panic!("{shape:?}: {error}"));
     }
 }
@@ -78,9 +78,10 @@ fn with_repeated_values(mut history: History) -> History {
 fn repeated_values_are_searched() {
     let shape = Shape { operations: 5_000, keys: 1, workers: 5, reads: 50, lost: 10 };
     let history = with_repeated_values(history(3, shape));
-    let judgement = judge(&history, &CasRegister, &LIMITS);
+    let judgement = judge(&history, &CasRegister::default(), &LIMITS);
     assert_eq!(judgement.verdict, Verdict::Valid);
-    common::replay::check(&CasRegister, &history, &judgement.orders).unwrap_or_else(|error| panic!("{error}"));
+    common::replay::check(&CasRegister::default(), &history, &judgement.orders)
+        .unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]

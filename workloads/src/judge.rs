@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use grudge_checkers::history::{History, Kind, Outcome, Process};
 use grudge_checkers::linearizability::{Limits, check};
-use grudge_checkers::model::{CasRegister, FencedMutex, Meaning, Model, Mutex, MutexOp, Retold};
+use grudge_checkers::model::{CasRegister, FencedMutex, Meaning, Model, Mutex, MutexOp, RegisterRules, Retold};
 use grudge_checkers::set::LocalReads;
 use grudge_checkers::verdict::Verdict;
 use grudge_checkers::{lease, pairs, session, set};
@@ -16,12 +16,12 @@ const FINDING: Limits = Limits { time: Duration::from_secs(10), memory: 100 << 2
 
 /// Registers, all of whose operations are linearizable.
 pub(crate) fn registers(history: &History) -> Vec<Judgement> {
-    vec![promise(history, &CasRegister)]
+    vec![promise(history, &CasRegister::default())]
 }
 
 /// Registers, whose updates are linearizable; whether the reads happened to be is a finding.
 pub(crate) fn local_registers(history: &History) -> Vec<Judgement> {
-    vec![promise(history, &UPDATES), finding(history, &CasRegister)]
+    vec![promise(history, &UPDATES), finding(history, &CasRegister::default())]
 }
 
 /// Locks whose fenced promise holds; whether the clients saw strict exclusion is a finding.
@@ -95,7 +95,7 @@ fn judge<M: Model>(history: &History, model: &M, limits: &Limits) -> Verdict {
 /// A compare-and-set register of which only the updates are judged.
 const UPDATES: Retold<CasRegister> = Retold {
     name: "cas-register (updates only)",
-    model: CasRegister,
+    model: CasRegister { rules: RegisterRules::usual() },
     read: |model, operation, data| {
         if operation.f() == "read" { Ok(Meaning::Never) } else { model.read(operation, data) }
     },

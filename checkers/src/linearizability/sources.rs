@@ -14,6 +14,10 @@ pub(super) fn needed_by<M: Model>(model: &M, calls: &[Call<M::Op>]) -> Vec<Vec<u
         for source in model.observes(&call.op).map_or_else(Vec::new, |datum| sources.of(calls, observer, datum)) {
             needed_by[source].push(observer);
         }
+        for source in model.excludes(&call.op).map_or_else(Vec::new, |datum| sources.of_others(calls, observer, datum))
+        {
+            needed_by[source].push(observer);
+        }
     }
     if model.is_paired() {
         for (one, other) in pairs(calls) {
@@ -87,5 +91,22 @@ impl Sources {
         let fits = |source: &usize| !calls[*source].must || cut.is_none_or(|cut| calls[*source].end >= cut);
         let fitting: Vec<usize> = begun.clone().filter(fits).collect();
         if fitting.is_empty() { begun.max_by_key(|&source| calls[source].end).into_iter().collect() } else { fitting }
+    }
+
+    /// The producers of anything but this that can have been the last before the observer: it was called before the
+    /// observer returned, and it had not returned before another that returned before the observer was called.
+    fn of_others<Op>(&self, calls: &[Call<Op>], observer: usize, datum: Datum) -> Vec<usize> {
+        let Call { start, end, .. } = calls[observer];
+        let before = self.replaced.partition_point(|(returned, _)| *returned < start);
+        let latest = before.checked_sub(1).and_then(|at| self.replaced[at].1[0]);
+        let cut = latest.map_or(0, |(start, _)| start);
+        let others = self.producers.iter().filter(|(other, _)| **other != datum).flat_map(|(_, sources)| sources);
+        let fits = |source: &usize| {
+            let source = &calls[*source];
+            source.start < end && (!source.must || source.end >= cut)
+        };
+        let mut others: Vec<usize> = others.copied().filter(fits).collect();
+        others.sort_unstable();
+        others
     }
 }

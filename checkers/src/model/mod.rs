@@ -17,7 +17,7 @@ use std::hash::Hash;
 pub use datum::{Data, Datum};
 pub use fenced::{FencedMutex, FencedOp, FencedState};
 pub use mutex::{Mutex, MutexOp};
-pub use register::{CasRegister, Register, RegisterOp};
+pub use register::{CasRegister, FailedCas, NullReads, Register, RegisterOp, RegisterRules};
 pub use retold::{Read, Retold};
 
 use crate::history::{History, Operation};
@@ -67,6 +67,12 @@ pub trait Model: Sync {
 
     /// What it can only have got from an operation that produced it, or from the beginning.
     fn observes(&self, _op: &Self::Op) -> Option<Datum> {
+        None
+    }
+
+    /// What it can only have found absent: something else had been produced, or was there in the beginning. Only of objects
+    /// where a product is the whole state after it.
+    fn excludes(&self, _op: &Self::Op) -> Option<Datum> {
         None
     }
 
@@ -144,6 +150,13 @@ pub struct Forced {
     pub why: String,
 }
 
+/// What the models of this crate cannot know from a history, with what is usual as default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Parameters {
+    /// Of registers.
+    pub registers: RegisterRules,
+}
+
 /// The models of this crate, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Named {
@@ -157,6 +170,23 @@ pub enum Named {
     FencedMutex,
 }
 
+/// Does something with the model of this name.
+macro_rules! with_model {
+    ($named:expr, $parameters:expr, $model:ident => $do:expr) => {{
+        let Parameters { registers } = $parameters;
+        match $named {
+            Named::Register => with_model!($model = Register { rules: registers.clone() } => $do),
+            Named::CasRegister => with_model!($model = CasRegister { rules: registers.clone() } => $do),
+            Named::Mutex => with_model!($model = Mutex => $do),
+            Named::FencedMutex => with_model!($model = FencedMutex => $do),
+        }
+    }};
+    ($model:ident = $is:expr => $do:expr) => {{
+        let $model = $is;
+        $do
+    }};
+}
+
 impl Named {
     /// All of them.
     pub const ALL: [Named; 4] = [Named::Register, Named::CasRegister, Named::Mutex, Named::FencedMutex];
@@ -164,34 +194,31 @@ impl Named {
     /// Its name on a command line.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Named::Register => Register.name(),
-            Named::CasRegister => CasRegister.name(),
-            Named::Mutex => Mutex.name(),
-            Named::FencedMutex => FencedMutex.name(),
-        }
+        with_model!(self, &Parameters::default(), model => model.name())
+    }
+
+    /// Whether the history is linearizable by this model, with the usual parameters.
+    #[must_use]
+    pub fn check(self, history: &History, limits: &Limits) -> Verdict {
+        self.check_with(&Parameters::default(), history, limits)
     }
 
     /// Whether the history is linearizable by this model.
     #[must_use]
-    pub fn check(self, history: &History, limits: &Limits) -> Verdict {
-        match self {
-            Named::Register => linearizability::check(history, &Register, limits),
-            Named::CasRegister => linearizability::check(history, &CasRegister, limits),
-            Named::Mutex => linearizability::check(history, &Mutex, limits),
-            Named::FencedMutex => linearizability::check(history, &FencedMutex, limits),
-        }
+    pub fn check_with(self, parameters: &Parameters, history: &History, limits: &Limits) -> Verdict {
+        with_model!(self, parameters, model => linearizability::check(history, &model, limits))
+    }
+
+    /// Begins a check that is fed event by event, with the usual parameters.
+    #[must_use]
+    pub fn begin(self, limits: &Limits) -> Box<dyn Checking> {
+        self.begin_with(&Parameters::default(), limits)
     }
 
     /// Begins a check that is fed event by event.
     #[must_use]
-    pub fn begin(self, limits: &Limits) -> Box<dyn Checking> {
-        match self {
-            Named::Register => linearizability::begin(Register, limits),
-            Named::CasRegister => linearizability::begin(CasRegister, limits),
-            Named::Mutex => linearizability::begin(Mutex, limits),
-            Named::FencedMutex => linearizability::begin(FencedMutex, limits),
-        }
+    pub fn begin_with(self, parameters: &Parameters, limits: &Limits) -> Box<dyn Checking> {
+        with_model!(self, parameters, model => linearizability::begin(model, limits))
     }
 }
 

@@ -7,21 +7,66 @@
 //! | `write` | what is written | |
 //! | `cas` | `[old, new]` | |
 //!
-//! A compare-and-set that failed is dropped, as the field does: many systems also answer so when they are merely
-//! unwilling, so that it proves nothing about the value.
+//! That a register starts empty, that a read of `null` found nothing, and that a compare-and-set which failed proves
+//! nothing about the value, are the usual [`RegisterRules`]; others can be told.
 
 use serde_json::Value;
 
 use super::{Data, Datum, Family, Forced, Meaning, Model, Story, unknown_f};
 use crate::history::{Operation, Outcome};
 
+/// What the operations of a history do not say about its registers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RegisterRules {
+    /// What is there before the first write.
+    pub initial: Value,
+    /// What a read tells that returned `null`.
+    pub null_reads: NullReads,
+    /// What a compare-and-set tells that failed.
+    pub failed_cas: FailedCas,
+}
+
+/// What a read tells that returned `null`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NullReads {
+    /// That the register was empty.
+    #[default]
+    FoundNothing,
+    /// Nothing: its answer was not recorded. So Knossos takes them.
+    TellNothing,
+}
+
+/// What a compare-and-set tells that failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FailedCas {
+    /// Nothing: many systems also answer so when they are merely unwilling.
+    #[default]
+    TellsNothing,
+    /// That the value was another at some moment between its call and its return.
+    FoundAnother,
+}
+
+impl RegisterRules {
+    /// The usual ones.
+    #[must_use]
+    pub const fn usual() -> Self {
+        RegisterRules { initial: Value::Null, null_reads: NullReads::FoundNothing, failed_cas: FailedCas::TellsNothing }
+    }
+}
+
 /// A value that is read and written.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Register;
+#[derive(Clone, Debug, Default)]
+pub struct Register {
+    /// What the operations do not say.
+    pub rules: RegisterRules,
+}
 
 /// A register that can also be compared and set.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CasRegister;
+#[derive(Clone, Debug, Default)]
+pub struct CasRegister {
+    /// What the operations do not say.
+    pub rules: RegisterRules,
+}
 
 /// What happens to a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,22 +77,27 @@ pub enum RegisterOp {
     Write(Datum),
     /// The first was found and the second put in its place.
     Cas(Datum, Datum),
+    /// Another than this was found.
+    Differs(Datum),
 }
 
-impl RegisterOp {
-    fn read(operation: &Operation<'_>, data: &mut Data) -> Result<Option<Meaning<RegisterOp>>, String> {
+impl RegisterRules {
+    fn read(&self, operation: &Operation<'_>, data: &mut Data) -> Result<Option<Meaning<RegisterOp>>, String> {
         let outcome = operation.outcome();
-        if outcome == Outcome::Fail {
-            return Ok(matches!(operation.f(), "read" | "write" | "cas").then_some(Meaning::Never));
-        }
-        Ok(Some(match operation.f() {
+        Ok(Some(match (operation.f(), outcome) {
             // A read whose answer was lost changed nothing and tells nothing.
-            "read" => match (outcome, operation.completion) {
-                (Outcome::Ok, Some(completion)) => Meaning::Must(RegisterOp::Read(data.intern(&completion.value))),
-                _ => Meaning::Never,
+            ("read", Outcome::Ok) => match operation.completion.map(|completion| &completion.value) {
+                Some(Value::Null) if self.null_reads == NullReads::TellNothing => Meaning::Never,
+                Some(value) => Meaning::Must(RegisterOp::Read(data.intern(value))),
+                None => Meaning::Never,
             },
-            "write" => known(outcome, RegisterOp::Write(data.intern(&operation.invoke.value))),
-            "cas" => {
+            ("cas", Outcome::Fail) if self.failed_cas == FailedCas::FoundAnother => {
+                let [old, _] = pair(&operation.invoke.value)?;
+                Meaning::Must(RegisterOp::Differs(data.intern(old)))
+            }
+            ("read", _) | ("write" | "cas", Outcome::Fail) => Meaning::Never,
+            ("write", _) => known(outcome, RegisterOp::Write(data.intern(&operation.invoke.value))),
+            ("cas", _) => {
                 let [old, new] = pair(&operation.invoke.value)?;
                 known(outcome, RegisterOp::Cas(data.intern(old), data.intern(new)))
             }
@@ -55,11 +105,22 @@ impl RegisterOp {
         }))
     }
 
+    /// What was found may be told by what was not: then a lost write matters although nobody observed its value.
+    fn family(&self) -> Family {
+        match self.failed_cas {
+            FailedCas::TellsNothing => Family::Register,
+            FailedCas::FoundAnother => Family::Any,
+        }
+    }
+}
+
+impl RegisterOp {
     fn step(self, state: Datum) -> Option<Datum> {
         match self {
             RegisterOp::Read(value) => (state == value).then_some(state),
             RegisterOp::Write(value) => Some(value),
             RegisterOp::Cas(old, new) => (state == old).then_some(new),
+            RegisterOp::Differs(value) => (state != value).then_some(state),
         }
     }
 
@@ -67,34 +128,43 @@ impl RegisterOp {
     fn weaken(self) -> Option<RegisterOp> {
         match self {
             RegisterOp::Cas(_, new) => Some(RegisterOp::Write(new)),
-            RegisterOp::Read(_) | RegisterOp::Write(_) => None,
+            RegisterOp::Read(_) | RegisterOp::Write(_) | RegisterOp::Differs(_) => None,
         }
     }
 
     fn produces(self) -> Option<Datum> {
         match self {
-            RegisterOp::Read(_) => None,
+            RegisterOp::Read(_) | RegisterOp::Differs(_) => None,
             RegisterOp::Write(new) | RegisterOp::Cas(_, new) => Some(new),
         }
     }
 
     fn observes(self) -> Option<Datum> {
         match self {
-            RegisterOp::Write(_) => None,
+            RegisterOp::Write(_) | RegisterOp::Differs(_) => None,
             RegisterOp::Read(value) | RegisterOp::Cas(value, _) => Some(value),
+        }
+    }
+
+    fn excludes(self) -> Option<Datum> {
+        match self {
+            RegisterOp::Differs(value) => Some(value),
+            RegisterOp::Read(_) | RegisterOp::Write(_) | RegisterOp::Cas(..) => None,
         }
     }
 }
 
 /// An observer comes after the only producer of what it observed, and nothing that puts another value there comes
 /// between the two. What nobody produced can only be observed before anything was.
-fn forced(Story { ops, happened, before }: &Story<'_, RegisterOp>, data: &Data) -> Vec<Forced> {
+fn forced(initial: &Value, story: &Story<'_, RegisterOp>, data: &Data) -> Vec<Forced> {
+    let Story { ops, happened, before } = story;
+    let initial = initial.to_string();
     let mut forced = Vec::new();
     let certain = || ops.iter().enumerate().filter(|(at, _)| happened[*at]);
     for (observer, value) in certain().filter_map(|(at, op)| Some((at, op.observes()?))) {
         let mut sources = (0..ops.len()).filter(|&at| ops[at].produces() == Some(value) && at != observer);
         let (source, another) = (sources.next(), sources.next());
-        let initial = data.text(value) == "null";
+        let initial = data.text(value) == initial;
         if another.is_some() || (initial && source.is_some()) {
             continue;
         }
@@ -139,12 +209,12 @@ macro_rules! register_model {
             }
 
             fn init(&self, data: &mut Data) -> Datum {
-                data.intern(&Value::Null)
+                data.intern(&self.rules.initial)
             }
 
             fn read(&self, operation: &Operation<'_>, data: &mut Data) -> Result<Meaning<RegisterOp>, String> {
                 let takes: fn(&str) -> bool = $takes;
-                let meaning = if takes(operation.f()) { RegisterOp::read(operation, data)? } else { None };
+                let meaning = if takes(operation.f()) { self.rules.read(operation, data)? } else { None };
                 meaning.ok_or_else(|| unknown_f(operation.f(), $known))
             }
 
@@ -153,7 +223,7 @@ macro_rules! register_model {
             }
 
             fn is_pure(&self, op: &RegisterOp) -> bool {
-                matches!(op, RegisterOp::Read(_))
+                matches!(op, RegisterOp::Read(_) | RegisterOp::Differs(_))
             }
 
             fn produces(&self, op: &RegisterOp) -> Option<Datum> {
@@ -164,12 +234,16 @@ macro_rules! register_model {
                 op.observes()
             }
 
+            fn excludes(&self, op: &RegisterOp) -> Option<Datum> {
+                op.excludes()
+            }
+
             fn initially(&self, state: &Datum) -> Option<Datum> {
                 Some(*state)
             }
 
             fn family(&self) -> Family {
-                Family::Register
+                self.rules.family()
             }
 
             fn weaken(&self, op: &RegisterOp) -> Option<RegisterOp> {
@@ -177,7 +251,7 @@ macro_rules! register_model {
             }
 
             fn forced(&self, story: &Story<'_, RegisterOp>, data: &Data) -> Vec<Forced> {
-                forced(story, data)
+                forced(&self.rules.initial, story, data)
             }
 
             fn show_op(&self, op: &RegisterOp, data: &Data) -> String {
@@ -185,6 +259,7 @@ macro_rules! register_model {
                     RegisterOp::Read(value) => format!("read {}", data.text(value)),
                     RegisterOp::Write(value) => format!("wrote {}", data.text(value)),
                     RegisterOp::Cas(old, new) => format!("replaced {} by {}", data.text(old), data.text(new)),
+                    RegisterOp::Differs(value) => format!("found another value than {}", data.text(value)),
                 }
             }
 

@@ -49,6 +49,10 @@ impl<M: Model> Model for Retold<M> {
         self.model.observes(op)
     }
 
+    fn excludes(&self, op: &M::Op) -> Option<Datum> {
+        self.model.excludes(op)
+    }
+
     fn initially(&self, state: &M::State) -> Option<Datum> {
         self.model.initially(state)
     }

@@ -75,7 +75,7 @@ impl Memory {
             main: WriteAndRead { next: 0 }.time_limit(time).boxed(),
             liveness: Box::new(UntilOk { done: BTreeSet::new() }),
             judge: |history: &History| {
-                let verdict = linearizability::check(history, &Register, &Limits::default());
+                let verdict = linearizability::check(history, &Register::default(), &Limits::default());
                 vec![Judgement { checker: "linearizable register".to_owned(), verdict, finding: false }]
             },
         }
