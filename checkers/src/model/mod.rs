@@ -33,7 +33,7 @@ pub trait Model: Sync {
     /// What the object remembers.
     type State: Clone + Eq + Hash + Debug + Send;
     /// One operation with its result, as far as it is known.
-    type Op: Clone + Eq + Debug + Send + Sync;
+    type Op: Clone + Eq + Hash + Debug + Send + Sync;
 
     /// Its name on a command line.
     fn name(&self) -> &'static str;
@@ -58,6 +58,17 @@ pub trait Model: Sync {
     /// Whether the operation leaves every state as it was.
     fn is_pure(&self, _op: &Self::Op) -> bool {
         false
+    }
+
+    /// Whether the operation is legal in every state and leaves the same state whatever it was before: nobody can see
+    /// whether others of the kind happened right before it.
+    fn overwrites(&self, _op: &Self::Op) -> bool {
+        false
+    }
+
+    /// How many bytes a state holds besides its own size, for the limit on memory.
+    fn heap_bytes(&self, _state: &Self::State) -> usize {
+        0
     }
 
     /// What it brings into the world for others to observe.

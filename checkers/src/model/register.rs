@@ -226,6 +226,10 @@ macro_rules! register_model {
                 matches!(op, RegisterOp::Read(_) | RegisterOp::Differs(_))
             }
 
+            fn overwrites(&self, op: &RegisterOp) -> bool {
+                matches!(op, RegisterOp::Write(_))
+            }
+
             fn produces(&self, op: &RegisterOp) -> Option<Datum> {
                 op.produces()
             }

@@ -41,6 +41,14 @@ impl<M: Model> Model for Retold<M> {
         self.model.is_pure(op)
     }
 
+    fn overwrites(&self, op: &M::Op) -> bool {
+        self.model.overwrites(op)
+    }
+
+    fn heap_bytes(&self, state: &M::State) -> usize {
+        self.model.heap_bytes(state)
+    }
+
     fn produces(&self, op: &M::Op) -> Option<Datum> {
         self.model.produces(op)
     }
