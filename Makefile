@@ -1,7 +1,8 @@
 # make demo    installs what is missing, builds, and breaks a five-node cluster for half a minute
 # make test    everything that must be green before a change lands
 # make build   the release binary, target/release/grudge
-# make bench   how many simulated seconds pass in a second, checkers included
+# make bench   how many simulated seconds pass in a second, checkers included; and the checkers by themselves
+# make fuzz    random histories against programs that try everything: CASES a model, on all cores
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,15 +13,25 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 GRUDGE := target/release/grudge
 DEMO := test zab --workload lock --faults partition,pause,kill --nodes 5 --time 30s
 
-.PHONY: demo test bench build fmt clippy doc deps cargo iptables
+.PHONY: demo test bench bench-checkers fuzz build fmt clippy doc deps cargo iptables
 
 demo: build iptables
 	./$(GRUDGE) $(DEMO)
 
-bench: build
+bench: build bench-checkers
 	for system in raft zab; do for workload in register lock; do \
 	  ./$(GRUDGE) sim $$system --workload $$workload --seeds 0..200; \
 	done; done
+
+bench-checkers: cargo
+	cargo bench -p grudge-checkers --locked --benches
+
+CASES ?= 200000
+
+# The last line is how many cases there were in all.
+fuzz: cargo
+	GRUDGE_CASES=$(CASES) cargo test -p grudge-checkers --release --locked --test 'fuzz*' -- --nocapture \
+	  | awk '/^fuzz /{cases += $$3} {print; fflush()} END {print cases " cases"}'
 
 build: cargo
 	cargo build --release --locked --bin grudge

@@ -29,3 +29,4 @@ pub mod pairs;
 pub mod session;
 pub mod set;
 pub mod verdict;
+pub mod verify;

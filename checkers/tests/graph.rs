@@ -8,8 +8,28 @@ use petgraph::graph::NodeIndex;
 use petgraph::visit::{EdgeFiltered, EdgeRef};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use serde_json::Value;
 
 mod common;
+
+use common::random::{self, Answer, Knobs, Object};
+
+/// An object of which only the calls and returns matter.
+struct Silent;
+
+impl Object for Silent {
+    fn call(&mut self, _: &mut ChaCha8Rng, _: &Knobs) -> (&'static str, Value) {
+        ("read", Value::Null)
+    }
+
+    fn apply(&mut self, _: &mut ChaCha8Rng, _: &str, _: &Value) -> Option<Answer> {
+        Some(Value::Null.into())
+    }
+
+    fn lie(&mut self, _: &mut ChaCha8Rng, _: &Knobs, _: &str, _: &Value) -> Answer {
+        Value::Null.into()
+    }
+}
 
 fn edges(graph: &HistoryGraph<'_>, relation: Relation) -> Vec<(usize, usize)> {
     let of = graph.graph().edge_references().filter(|edge| *edge.weight() == relation);
@@ -26,7 +46,9 @@ fn whole(file: &str) -> History {
 #[test]
 fn real_time_order_is_complete_and_reduced() {
     for seed in 0..500 {
-        let history = common::random::history(&mut ChaCha8Rng::seed_from_u64(seed), "register");
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let knobs = Knobs { keys: 1, ..Knobs::small(&mut rng) };
+        let history = random::history(&mut rng, &knobs, |_| Silent);
         let operations = history.operations().expect("it pairs");
         let graph = HistoryGraph::new(&operations);
         let order = edges(&graph, Relation::RealTime);

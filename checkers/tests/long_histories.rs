@@ -10,6 +10,7 @@ use grudge_checkers::history::{History, Kind};
 use grudge_checkers::linearizability::{Limits, judge};
 use grudge_checkers::model::{CasRegister, Named};
 use grudge_checkers::verdict::Verdict;
+use grudge_checkers::verify::verify_orders;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::{Value, json};
@@ -34,7 +35,7 @@ fn a_valid_history_has_an_order_that_replays() {
         history.check().expect("it is a history");
         let judgement = judge(&history, &CasRegister::default(), &LIMITS);
         assert_eq!(judgement.verdict, Verdict::Valid, "{shape:?}");
-        common::replay::check(&CasRegister::default(), &history, &judgement.orders)
+        verify_orders(&CasRegister::default(), &history, &judgement.orders)
             .unwrap_or_else(|error| panic!("{shape:?}: {error}"));
     }
 }
@@ -80,8 +81,7 @@ fn repeated_values_are_searched() {
     let history = with_repeated_values(history(3, shape));
     let judgement = judge(&history, &CasRegister::default(), &LIMITS);
     assert_eq!(judgement.verdict, Verdict::Valid);
-    common::replay::check(&CasRegister::default(), &history, &judgement.orders)
-        .unwrap_or_else(|error| panic!("{error}"));
+    verify_orders(&CasRegister::default(), &history, &judgement.orders).unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]

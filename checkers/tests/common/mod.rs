@@ -1,7 +1,7 @@
 //! What several tests use; each uses a part of it.
 #![allow(dead_code)]
 
-pub mod brute;
+pub mod fuzz;
+pub mod linearizable;
 pub mod random;
-pub mod replay;
 pub mod simulated;

@@ -1,157 +1,156 @@
-//! Small random histories: an object is played with at random moments, and now and then the record lies.
+//! Small random histories: objects are played with at random moments, and now and then the record lies.
+
+use std::collections::BTreeMap;
 
 use grudge_checkers::history::{Event, History, Kind, Process};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-/// A call that was made and not yet answered.
-struct Open {
-    process: u64,
-    f: &'static str,
-    argument: Value,
-    answer: Option<Value>,
+/// What a history is like; drawn from the seed.
+#[derive(Clone, Copy, Debug)]
+pub struct Knobs {
+    /// How many operations are called.
+    pub operations: u32,
+    /// How many processes call at the same time.
+    pub processes: u64,
+    /// How many objects there are.
+    pub keys: u32,
+    /// From how many values is drawn.
+    pub values: u64,
+    /// Whether each value is used once instead.
+    pub unique: bool,
+    /// Of a hundred calls, how many lose their answer.
+    pub crashed: u32,
+    /// Of a hundred answers, how many are wrong.
+    pub lies: u32,
 }
 
-/// At most seven operations by up to four processes on one object.
-pub fn history(rng: &mut ChaCha8Rng, model: &str) -> History {
-    let mut events: Vec<Event> = Vec::new();
+impl Knobs {
+    /// Few enough operations for a trial of every order.
+    pub fn small(rng: &mut ChaCha8Rng) -> Knobs {
+        Knobs {
+            operations: rng.random_range(2..=7),
+            processes: rng.random_range(1..=4),
+            keys: if rng.random_ratio(1, 8) { 2 } else { 1 },
+            values: rng.random_range(2..=4),
+            unique: rng.random_ratio(1, 2),
+            crashed: [0, 15, 40][rng.random_range(0..3)],
+            lies: [0, 20, 50][rng.random_range(0..3)],
+        }
+    }
+}
+
+/// An object to play with.
+pub trait Object {
+    /// Draws a call: its name and its argument.
+    fn call(&mut self, rng: &mut ChaCha8Rng, knobs: &Knobs) -> (&'static str, Value);
+
+    /// Does it, and answers; nothing if it refuses.
+    fn apply(&mut self, rng: &mut ChaCha8Rng, f: &str, argument: &Value) -> Option<Answer>;
+
+    /// An answer that was made up, of a call that was done or not.
+    fn lie(&mut self, rng: &mut ChaCha8Rng, knobs: &Knobs, f: &str, argument: &Value) -> Answer;
+}
+
+/// What a call that succeeded returns.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub value: Value,
+    pub version: Option<i64>,
+}
+
+impl From<Value> for Answer {
+    fn from(value: Value) -> Answer {
+        Answer { value, version: None }
+    }
+}
+
+/// A call that was made and has not returned.
+struct Open {
+    process: u64,
+    key: u32,
+    f: &'static str,
+    argument: Value,
+    done: Option<Option<Answer>>,
+}
+
+/// Plays with one object a key.
+pub fn history<O: Object>(rng: &mut ChaCha8Rng, knobs: &Knobs, object: impl Fn(&mut ChaCha8Rng) -> O) -> History {
+    let mut objects: BTreeMap<u32, O> = (0..knobs.keys).map(|key| (key, object(rng))).collect();
+    let mut play = Play { events: Vec::new(), keyed: knobs.keys > 1 };
     let mut open: Vec<Open> = Vec::new();
-    let mut object = Object { unique: rng.random_ratio(1, 2), ..Object::default() };
-    let mut left = rng.random_range(2..=7);
-    let mut next_process = 4;
-    let mut free: Vec<u64> = (0..rng.random_range(1..=4)).collect();
+    let mut left = knobs.operations;
+    let mut free: Vec<u64> = (0..knobs.processes).collect();
+    let mut next_process = knobs.processes;
     while left > 0 || !open.is_empty() {
         match rng.random_range(0..3) {
             0 if left > 0 && !free.is_empty() => {
                 left -= 1;
                 let process = free.swap_remove(rng.random_range(0..free.len()));
-                let (f, argument) = object.call(rng, model);
-                events.push(event(&events, process, Kind::Invoke, f, argument.clone()));
-                open.push(Open { process, f, argument, answer: None });
+                let key = rng.random_range(0..knobs.keys);
+                let (f, argument) = objects.get_mut(&key).expect("it is there").call(rng, knobs);
+                let call = Open { process, key, f, argument, done: None };
+                play.tell(&call, Kind::Invoke, call.argument.clone().into());
+                open.push(call);
             }
             1 if !open.is_empty() => {
                 let at = rng.random_range(0..open.len());
-                if open[at].answer.is_none() {
-                    open[at].answer = Some(object.apply(rng, open[at].f, &open[at].argument));
+                let Open { key, f, argument, done, .. } = &mut open[at];
+                if done.is_none() {
+                    *done = Some(objects.get_mut(key).expect("it is there").apply(rng, f, argument));
                 }
             }
             2 if !open.is_empty() => {
-                let Open { process, f, argument, answer } = open.swap_remove(rng.random_range(0..open.len()));
-                let (kind, value) = match answer {
-                    _ if rng.random_ratio(1, 6) => (Kind::Info, argument),
-                    None if rng.random_ratio(1, 3) => (Kind::Fail, argument),
-                    None => (Kind::Ok, object.lie(rng, f, argument)),
-                    Some(Value::Bool(false)) => (Kind::Fail, argument),
-                    Some(answer) => (Kind::Ok, answer),
-                };
-                if kind == Kind::Info {
+                let call = open.swap_remove(rng.random_range(0..open.len()));
+                let object = objects.get_mut(&call.key).expect("it is there");
+                if rng.random_ratio(knobs.crashed, 100) {
                     free.push(next_process);
                     next_process += 1;
+                    // The loss is written down or not.
                     if rng.random_ratio(1, 2) {
-                        continue;
+                        play.tell(&call, Kind::Info, call.argument.clone().into());
                     }
-                } else {
-                    free.push(process);
+                    continue;
                 }
-                events.push(event(&events, process, kind, f, value));
+                free.push(call.process);
+                let answer = match &call.done {
+                    _ if rng.random_ratio(knobs.lies, 100) => Some(object.lie(rng, knobs, call.f, &call.argument)),
+                    Some(answer) => answer.clone(),
+                    None if rng.random_ratio(1, 4) => None,
+                    None => object.apply(rng, call.f, &call.argument),
+                };
+                match answer {
+                    Some(answer) => play.tell(&call, Kind::Ok, answer),
+                    None => play.tell(&call, Kind::Fail, call.argument.clone().into()),
+                }
             }
             _ => {}
         }
     }
-    History { events }
+    History { events: play.events }
 }
 
-fn event(events: &[Event], process: u64, kind: Kind, f: &str, value: Value) -> Event {
-    let index = events.len() as u64;
-    let process = Process::Client(process);
-    let f = f.to_owned();
-    Event {
-        index,
-        time: index,
-        process,
-        kind,
-        f,
-        key: None,
-        value,
-        node: None,
-        error: None,
-        version: None,
-        extra: vec![],
-    }
+struct Play {
+    events: Vec<Event>,
+    keyed: bool,
 }
 
-/// A register and a lock in one.
-#[derive(Default)]
-struct Object {
-    value: Value,
-    held: bool,
-    token: i64,
-    current: i64,
-    /// Whether values are written once.
-    unique: bool,
-    written: u64,
-}
-
-impl Object {
-    fn call(&mut self, rng: &mut ChaCha8Rng, model: &str) -> (&'static str, Value) {
-        self.written += 1;
-        let small = |rng: &mut ChaCha8Rng| json!(if self.unique { self.written } else { rng.random_range(0..4) });
-        let token = |rng: &mut ChaCha8Rng| json!((self.token - rng.random_range(0..2)).max(1));
-        match (model, rng.random_range(0..3)) {
-            ("register" | "cas-register", 0) => ("read", Value::Null),
-            ("cas-register", 1) if rng.random_ratio(3, 4) => {
-                let old = if rng.random_ratio(2, 3) { self.value.clone() } else { self.some(rng) };
-                ("cas", json!([old, small(rng)]))
-            }
-            ("register" | "cas-register", _) => ("write", small(rng)),
-            ("mutex", _) => (if self.held != rng.random_ratio(1, 4) { "release" } else { "acquire" }, Value::Null),
-            (_, 0) => ("acquire", Value::Null),
-            (_, 1) => ("prove", token(rng)),
-            (_, _) => ("release", token(rng)),
-        }
-    }
-
-    /// `false` is a refusal.
-    fn apply(&mut self, rng: &mut ChaCha8Rng, f: &str, argument: &Value) -> Value {
-        let refused = Value::Bool(false);
-        match f {
-            "read" => return self.value.clone(),
-            "write" => self.value = argument.clone(),
-            "cas" if argument[0] != self.value => return refused,
-            "cas" => self.value = argument[1].clone(),
-            "acquire" if argument.is_null() && !self.held || rng.random_ratio(1, 3) => {
-                self.held = true;
-                self.token += 1;
-                self.current = self.token;
-                return json!(self.token);
-            }
-            "acquire" => return refused,
-            "release" if self.held && argument.as_i64().is_none_or(|token| token == self.current) => {
-                self.held = false;
-                self.current = 0;
-            }
-            "prove" if self.current == argument.as_i64().unwrap_or(-1) => {}
-            _ => return refused,
-        }
-        argument.clone()
-    }
-
-    /// A value that may have been written.
-    fn some(&self, rng: &mut ChaCha8Rng) -> Value {
-        let among = if self.unique { self.written + 1 } else { 4 };
-        match rng.random_range(0..among) {
-            0 => Value::Null,
-            value => json!(value),
-        }
-    }
-
-    /// The answer of a system that forgot to do it.
-    fn lie(&self, rng: &mut ChaCha8Rng, f: &str, argument: Value) -> Value {
-        match f {
-            "read" => self.some(rng),
-            "acquire" => json!(self.token + rng.random_range(0..2)),
-            _ => argument,
-        }
+impl Play {
+    fn tell(&mut self, call: &Open, kind: Kind, Answer { value, version }: Answer) {
+        let index = self.events.len() as u64;
+        self.events.push(Event {
+            index,
+            time: index,
+            process: Process::Client(call.process),
+            kind,
+            f: call.f.to_owned(),
+            key: self.keyed.then(|| format!("k{}", call.key)),
+            value,
+            node: None,
+            error: None,
+            version,
+            extra: vec![],
+        });
     }
 }

@@ -1,0 +1,20 @@
+//! The strict mutex, replayed.
+
+use super::Replay;
+use crate::history::Operation;
+use crate::model::Mutex;
+
+impl Replay for Mutex {
+    /// Whether it is held.
+    type Memory = bool;
+
+    fn start(&self) -> bool {
+        false
+    }
+
+    fn apply(&self, held: &mut bool, operation: &Operation<'_>) -> bool {
+        let legal = (operation.f() == "release") == *held;
+        *held = !*held;
+        legal
+    }
+}

@@ -1,0 +1,9 @@
+//! Small random histories of every kind, judged by the checkers and by programs that try every possibility; one file a
+//! family of objects. `make fuzz` runs many, `cargo test --test fuzz` some.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod fenced;
+mod mutex;
+mod register;
