@@ -111,7 +111,7 @@ impl<'t, M: Model> Teller<'_, 't, M> {
         let text = data.text(self.model.observes(&call.op)?);
         let later = later_source(self.model, self.problem, call)
             .and_then(|later| Some((self.told.operation(later)?, self.did(later))));
-        let (rest, mentioned) = match (later, self.failed_write(text)) {
+        let (rest, mentioned) = match (later, self.failed_write(&text)) {
             (Some((later, did)), _) => (format!("{} only after that", who_did(&later, &did)), Some(later)),
             (None, Some(failed)) => {
                 (format!("the write of {text} by process {} had failed", failed.process()), Some(failed))

@@ -8,11 +8,11 @@
 
 mod explain;
 mod problem;
+mod registers;
 mod search;
 mod shrink;
 mod sources;
 mod told;
-mod unique;
 
 use std::time::{Duration, Instant};
 
@@ -24,9 +24,9 @@ use crate::judgement::{Checking, Decider, Judgement, Linearization};
 use crate::model::Model;
 use crate::verdict::{Verdict, Witness};
 use problem::{Call, Problem};
+use registers::Judged;
 use search::{Budget, Found};
 use told::Told;
-use unique::Judged;
 
 /// When a search is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,7 +218,7 @@ fn one_key<M: Model>(key: Option<String>, mut problem: Problem<M>, model: &M, mu
         let order = order.into_iter().map(|call| problem.calls[call].start as usize).collect();
         Finding::Order(Linearization { key, order })
     };
-    match unique::judge(model, &problem) {
+    match registers::judge(model, &problem) {
         Judged::Order(order) => answer(Decider::UniqueValues, ordered(&problem, key, order)),
         Judged::Refuted(refuted) => {
             let calls = problem.part(model, &refuted);
