@@ -3,7 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::history::{Operation, Outcome, Process};
-use crate::model::{Data, Family, Meaning, Model};
+use crate::model::{Data, Datum, Family, Meaning, Model};
 
 /// The end of what never ends.
 pub(super) const NEVER: u32 = u32::MAX;
@@ -89,11 +89,14 @@ impl<M: Model> Problem<M> {
 
     /// Some of the calls by themselves. Where one observes what a call outside has produced, the observation is forgotten.
     pub(super) fn part(&self, model: &M, numbers: &[usize]) -> Vec<Call<M::Op>> {
-        let inside: FxHashSet<_> = numbers.iter().filter_map(|&call| model.produces(&self.calls[call].op)).collect();
-        let all: FxHashSet<_> = self.calls.iter().filter_map(|call| model.produces(&call.op)).collect();
+        let part = || numbers.iter().map(|&call| &self.calls[call].op);
+        let inside: FxHashSet<_> = part().filter_map(|op| model.produces(op)).collect();
+        let missing = part().filter_map(|op| model.observes(op)).filter(|datum| !inside.contains(datum));
+        let missing: FxHashSet<_> = missing.collect();
+        let produced = self.calls.iter().filter_map(|call| model.produces(&call.op));
+        let outside: FxHashSet<_> = produced.filter(|datum| missing.contains(datum)).collect();
         let forget = |call: &Call<M::Op>| {
-            let outside = |datum| all.contains(&datum) && !inside.contains(&datum);
-            model.observes(&call.op).filter(|datum| outside(*datum)).and_then(|_| model.weaken(&call.op))
+            model.observes(&call.op).filter(|datum| outside.contains(datum)).and_then(|_| model.weaken(&call.op))
         };
         let calls = numbers.iter().map(|&call| &self.calls[call]);
         calls.map(|call| Call { op: forget(call).unwrap_or_else(|| call.op.clone()), ..call.clone() }).collect()
@@ -117,36 +120,66 @@ pub(super) fn expire<M: Model>(model: &M, calls: &mut Vec<Call<M::Op>>) {
     if model.family() != Family::Register || calls.iter().all(|call| call.must) {
         return;
     }
-    for call in calls.iter_mut().filter(|call| !call.must) {
+    let mut expiring = Expiring::default();
+    for (at, call) in calls.iter_mut().enumerate().filter(|(_, call)| !call.must) {
         call.end = 0;
+        expiring.add(at as u32, model.produces(&call.op));
     }
-    let mut last: FxHashMap<_, u32> = FxHashMap::default();
-    let observed: Vec<_> = calls.iter().map(|call| model.observes(&call.op)).collect();
-    let produced: Vec<_> = calls.iter().map(|call| model.produces(&call.op)).collect();
-    for (call, datum) in calls.iter().zip(&observed) {
-        if let (true, Some(datum)) = (call.must, datum) {
-            let end = last.entry(*datum).or_default();
-            *end = call.end.max(*end);
-        }
+    for call in calls.iter().filter(|call| call.must) {
+        expiring.observe(model.observes(&call.op), call.end);
     }
-    // What may have happened observes too: ends grow until nothing changes.
-    loop {
-        let mut changed = false;
-        for (at, call) in calls.iter_mut().enumerate().filter(|(_, call)| !call.must) {
-            let end = produced[at].and_then(|datum| last.get(&datum).copied()).unwrap_or(0);
-            if end <= call.end {
-                continue;
-            }
-            call.end = end;
-            changed = true;
-            if let Some(datum) = observed[at].filter(|_| observed[at] != produced[at]) {
-                let seen = last.entry(datum).or_default();
-                *seen = end.max(*seen);
-            }
-        }
-        if !changed {
-            break;
-        }
-    }
+    expiring.set_ends(model, calls);
     calls.retain(|call| call.must || call.end > call.start);
+}
+
+/// The products of what may have happened.
+#[derive(Default)]
+struct Expiring {
+    slots: FxHashMap<Datum, u32>,
+    /// By slot: the return after which nobody observes it.
+    last: Vec<u32>,
+    /// Who produced it, by slot.
+    producers: Vec<(u32, u32)>,
+}
+
+impl Expiring {
+    fn add(&mut self, call: u32, produced: Option<Datum>) {
+        let Some(produced) = produced else { return };
+        let next = self.last.len() as u32;
+        let slot = *self.slots.entry(produced).or_insert(next);
+        if slot == next {
+            self.last.push(0);
+        }
+        self.producers.push((slot, call));
+    }
+
+    fn observe(&mut self, observed: Option<Datum>, end: u32) {
+        if let Some(&slot) = observed.and_then(|datum| self.slots.get(&datum)) {
+            let last = &mut self.last[slot as usize];
+            *last = end.max(*last);
+        }
+    }
+
+    /// What may have happened observes too, until its own end. From the latest end on down, so that the first that
+    /// reaches a product is the last.
+    fn set_ends<M: Model>(mut self, model: &M, calls: &mut [Call<M::Op>]) {
+        self.producers.sort_unstable();
+        let mut by_end: Vec<(u32, u32)> = (0..).zip(&self.last).map(|(slot, &last)| (last, slot)).collect();
+        by_end.sort_unstable_by(|one, other| other.cmp(one));
+        let mut done = vec![false; self.last.len()];
+        for (last, slot) in by_end {
+            let mut reached = vec![slot];
+            while let Some(slot) = reached.pop() {
+                if std::mem::replace(&mut done[slot as usize], true) {
+                    continue;
+                }
+                let from = self.producers.partition_point(|producer| producer.0 < slot);
+                for &(_, at) in self.producers[from..].iter().take_while(|producer| producer.0 == slot) {
+                    let call = &mut calls[at as usize];
+                    call.end = last;
+                    reached.extend(model.observes(&call.op).and_then(|datum| self.slots.get(&datum)));
+                }
+            }
+        }
+    }
 }
