@@ -89,8 +89,8 @@ fn a_search_that_is_too_long_is_given_up() {
     let shape = Shape { operations: 5_000, keys: 1, workers: 5, reads: 50, lost: 10 };
     let history = with_repeated_values(history(4, shape));
     let verdict = Named::CasRegister.check(&history, &Limits { memory: 1_000, ..LIMITS });
-    let reason = "unknown: key `r0`: gave up after 11 configurations without an answer";
-    assert_eq!(verdict.to_string(), reason);
+    let reason = "unknown: key `r0`: out of memory (1000 bytes) after 0 of ";
+    assert!(verdict.to_string().starts_with(reason), "{verdict}");
     let verdict = Named::CasRegister.check(&history, &Limits { time: Duration::ZERO, ..LIMITS });
-    assert!(verdict.to_string().starts_with("unknown: key `r0`: ran out of time after "), "{verdict}");
+    assert!(verdict.to_string().starts_with("unknown: key `r0`: out of time (0ns) after "), "{verdict}");
 }

@@ -2,10 +2,10 @@
 //! "Linearizability: a correctness condition for concurrent objects", 1990).
 //!
 //! The property is local: a history is linearizable if and only if the part of each key is. So the history is split
-//! by key, and the keys are judged in parallel: without a search where every value was written once, and by the
-//! search of Wing, Gong and Lowe otherwise. A part that has no legal order is shrunk to a few operations, and these
-//! are explained.
+//! by key, and the keys are judged in parallel: without a search where every value was written once, and by a search
+//! otherwise. A part that has no legal order is shrunk to a few operations, and these are explained.
 
+mod budget;
 mod explain;
 mod problem;
 mod registers;
@@ -23,9 +23,10 @@ use crate::history::{Event, History, HistoryError, Operation, Pairing, Tape};
 use crate::judgement::{Checking, Decider, Judgement, Linearization};
 use crate::model::Model;
 use crate::verdict::{Verdict, Witness};
+use budget::{Allowance, Spent};
 use problem::{Call, Problem};
 use registers::Judged;
-use search::{Budget, Found};
+use search::Found;
 use told::Told;
 
 /// When a search is given up.
@@ -131,7 +132,8 @@ impl<M: Model> Keys<M> {
     fn judge(mut self, model: &M, tape: &dyn Tape, limits: &Limits) -> Judgement {
         let deadline = Instant::now() + limits.time;
         self.problems.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        let judge = |(key, problem)| one_key(key, problem, model, Budget::new(deadline, limits.memory));
+        let allowance = Allowance::new(deadline, limits.memory);
+        let judge = |(key, problem)| one_key(key, problem, model, &allowance, limits);
         let answers: Vec<Answer<M>> = match self.operations >= WORTH_THREADS {
             true => self.problems.into_par_iter().map(judge).collect(),
             false => self.problems.into_iter().map(judge).collect(),
@@ -143,7 +145,7 @@ impl<M: Model> Keys<M> {
             *judgement.deciders.entry(decider).or_default() += 1;
             match found {
                 Finding::Order(order) => judgement.orders.push(order),
-                Finding::GaveUp(reason) => gave_up = gave_up.or(Some(reason)),
+                Finding::GaveUp { reason, prefix } => gave_up = gave_up.or(Some((reason, prefix))),
                 Finding::Broken(found) if broken.as_ref().is_none_or(|first| found.at < first.at) => {
                     broken = Some(found);
                 }
@@ -152,7 +154,10 @@ impl<M: Model> Keys<M> {
         }
         judgement.verdict = match (broken, gave_up) {
             (Some(broken), _) => Verdict::Invalid { witness: broken.witness(tape, model, deadline) },
-            (None, Some(reason)) => unknown(reason),
+            (None, Some((reason, prefix))) => {
+                judgement.prefix = prefix;
+                unknown(reason)
+            }
             (None, None) => Verdict::Valid,
         };
         judgement
@@ -172,7 +177,7 @@ struct Answer<M: Model> {
 enum Finding<M: Model> {
     Order(Linearization),
     Broken(Box<Broken<M>>),
-    GaveUp(String),
+    GaveUp { reason: String, prefix: Option<Linearization> },
 }
 
 /// A key whose operations have no legal order.
@@ -209,38 +214,58 @@ impl<M: Model> Broken<M> {
     }
 }
 
-fn one_key<M: Model>(key: Option<String>, mut problem: Problem<M>, model: &M, mut budget: Budget) -> Answer<M> {
+fn one_key<M: Model>(
+    key: Option<String>,
+    mut problem: Problem<M>,
+    model: &M,
+    allowance: &Allowance,
+    limits: &Limits,
+) -> Answer<M> {
     let answer = |decider, found| Answer { decider, found };
     if let Err(reason) = problem.close(model) {
-        return answer(Decider::Search, Finding::GaveUp(reason));
+        return answer(Decider::Search, Finding::GaveUp { reason, prefix: None });
     }
-    let ordered = |problem: &Problem<M>, key, order: Vec<usize>| {
-        let order = order.into_iter().map(|call| problem.calls[call].start as usize).collect();
-        Finding::Order(Linearization { key, order })
-    };
     match registers::judge(model, &problem) {
-        Judged::Order(order) => answer(Decider::UniqueValues, ordered(&problem, key, order)),
+        Judged::Order(order) => answer(Decider::UniqueValues, Finding::Order(linearization(&problem, key, &order))),
         Judged::Refuted(refuted) => {
             let calls = problem.part(model, &refuted);
             let at = calls.iter().filter(|call| call.must).map(|call| call.end).max().unwrap_or(0);
             answer(Decider::UniqueValues, Finding::Broken(Box::new(Broken { key, problem, calls, at })))
         }
-        Judged::NotUnique => {
-            let found = match search::search(model, &problem.init, &problem.calls, &mut budget) {
-                Found::Order(order) => ordered(&problem, key, order),
-                Found::Stuck { blocker } => {
-                    let at = problem.calls[blocker].end;
-                    let calls = shrink::until(model, &problem.calls, at);
-                    Finding::Broken(Box::new(Broken { key, problem, calls, at }))
-                }
-                Found::GaveUp { reason } => {
-                    let key = key.map_or_else(String::new, |key| format!("key `{key}`: "));
-                    Finding::GaveUp(format!("{key}{reason}"))
-                }
+        Judged::NotUnique => answer(Decider::Search, by_search(key, problem, model, allowance, limits)),
+    }
+}
+
+fn by_search<M: Model>(
+    key: Option<String>,
+    problem: Problem<M>,
+    model: &M,
+    allowance: &Allowance,
+    limits: &Limits,
+) -> Finding<M> {
+    match search::search(model, &problem.init, &problem.calls, allowance.share()) {
+        Found::Order(order) => Finding::Order(linearization(&problem, key, &order)),
+        Found::Stuck { blocker } => {
+            let at = problem.calls[blocker].end;
+            let calls = shrink::until(model, &problem.calls, at);
+            Finding::Broken(Box::new(Broken { key, problem, calls, at }))
+        }
+        Found::GaveUp { spent, prefix } => {
+            let ran_out = match spent {
+                Spent::Time => format!("out of time ({:?})", limits.time),
+                Spent::Memory => format!("out of memory ({} bytes)", limits.memory),
             };
-            answer(Decider::Search, found)
+            let (ordered, all) = (prefix.len(), problem.calls.len());
+            let named = key.as_ref().map_or_else(String::new, |key| format!("key `{key}`: "));
+            let reason = format!("{named}{ran_out} after {ordered} of {all} operations were put in order");
+            Finding::GaveUp { reason, prefix: Some(linearization(&problem, key, &prefix)) }
         }
     }
+}
+
+/// An order of calls as positions in the history.
+fn linearization<M: Model>(problem: &Problem<M>, key: Option<String>, order: &[usize]) -> Linearization {
+    Linearization { key, order: order.iter().map(|&call| problem.calls[call].start as usize).collect() }
 }
 
 fn unknown(reason: String) -> Verdict {

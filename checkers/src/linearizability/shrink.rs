@@ -12,13 +12,14 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use super::budget::Allowance;
 use super::problem::{Call, NEVER, Problem, expire};
-use super::search::{A_CONFIGURATION, Budget, Found, search};
+use super::search::{Found, search};
 use super::sources::needed_by;
 use crate::model::Model;
 
 /// Memory for one attempt: one that needs more counts as not removable.
-const PER_ATTEMPT: usize = 50_000 * A_CONFIGURATION;
+const PER_ATTEMPT: usize = 16 << 20;
 
 /// The calls as they stood when the return came: what had not returned may never have happened, and what it returned
 /// later tells nothing.
@@ -131,7 +132,7 @@ impl<M: Model> Shrinking<'_, M> {
     fn has_no_order(&self, kept: &[usize]) -> bool {
         let mut calls = self.part(kept);
         expire(self.model, &mut calls);
-        let mut budget = Budget::new(self.deadline, PER_ATTEMPT);
-        matches!(search(self.model, self.init, &calls, &mut budget), Found::Stuck { .. })
+        let allowance = Allowance::new(self.deadline, PER_ATTEMPT);
+        matches!(search(self.model, self.init, &calls, allowance.share()), Found::Stuck { .. })
     }
 }
