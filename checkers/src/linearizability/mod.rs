@@ -206,9 +206,14 @@ impl<M: Model> Broken<M> {
             }
         };
         let explanation = explain::explain(model, &self.problem, &calls, &told);
-        let shown = calls.iter().filter_map(|call| told.operation(call)).chain(explanation.mentioned);
-        let mut events: Vec<Event> =
-            shown.flat_map(|operation| [Some(operation.invoke), operation.completion]).flatten().cloned().collect();
+        // What returned after all that matters had, returned too late to prove anything.
+        let last = calls.iter().filter(|call| call.must).map(|call| call.end as usize).max().unwrap_or(usize::MAX);
+        let proof = calls.iter().filter_map(|call| told.operation(call)).flat_map(|operation| {
+            let in_time = operation.ret.is_some_and(|ret| ret <= last);
+            [Some(operation.invoke), operation.completion.filter(|_| in_time)]
+        });
+        let mentioned = explanation.mentioned.iter().flat_map(|beside| [Some(beside.invoke), beside.completion]);
+        let mut events: Vec<Event> = proof.chain(mentioned).flatten().cloned().collect();
         events.sort_by_key(|event| event.index);
         Witness { key: self.key, reason: explanation.reason, events }
     }
