@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use crate::history::{Event, History, Tape};
 use crate::judgement::{Checking, Judgement};
+use crate::ladder::{self, Ladder, Level};
 use crate::linearizability::Limits;
 use crate::model::{Named, Parameters};
 use crate::set::LocalReads;
@@ -23,13 +24,18 @@ pub enum Checker {
     Session,
     /// Whether transactions of two are seen whole: [`pairs`].
     Pairs,
+    /// Which levels of consistency hold of registers: [`ladder`](mod@ladder).
+    Ladder,
+    /// Whether one of these levels holds.
+    Level(Level),
 }
 
 impl Checker {
     /// All of them.
     pub fn all() -> impl Iterator<Item = Checker> {
-        let others = [Checker::Set, Checker::Lease, Checker::Session, Checker::Pairs];
-        Named::ALL.into_iter().map(Checker::Linearizable).chain(others)
+        let others = [Checker::Set, Checker::Lease, Checker::Session, Checker::Pairs, Checker::Ladder];
+        let levels = Level::ALL.into_iter().map(Checker::Level);
+        Named::ALL.into_iter().map(Checker::Linearizable).chain(others).chain(levels)
     }
 
     /// Its name on a command line; for linearizability, that of the model.
@@ -41,6 +47,8 @@ impl Checker {
             Checker::Lease => "lease",
             Checker::Session => "session",
             Checker::Pairs => "pairs",
+            Checker::Ladder => "ladder",
+            Checker::Level(level) => level.name(),
         }
     }
 
@@ -53,14 +61,16 @@ impl Checker {
             Checker::Lease => "lease".to_owned(),
             Checker::Session => "session guarantees".to_owned(),
             Checker::Pairs => "read-atomic pairs".to_owned(),
+            Checker::Ladder => "ladder".to_owned(),
+            Checker::Level(level) => level.words().to_owned(),
         }
     }
 
-    /// What it says of a history. The limits are those of a search; only linearizability needs one.
+    /// What it says of a history. The limits are those of a search for a linearization.
     #[must_use]
     pub fn check(self, history: &History, limits: &Limits) -> Verdict {
         match self.how() {
-            How::Whole(check) => check(history),
+            How::Whole(check) => check(history, limits).0,
             How::Model(model) => model.check(history, limits),
         }
     }
@@ -93,18 +103,27 @@ impl Checker {
     #[must_use]
     pub fn begin_with(self, parameters: &Parameters, limits: &Limits) -> Box<dyn Checking> {
         match self.how() {
-            How::Whole(check) => Box::new(Whole { history: History::default(), check }),
+            How::Whole(check) => Box::new(Whole { history: History::default(), check, limits: *limits }),
             How::Model(model) => model.begin_with(parameters, limits),
         }
     }
 
     fn how(self) -> How {
+        let bare =
+            |check: fn(&History) -> Verdict| How::Whole(Box::new(move |history, _| (check(history), Vec::new())));
         match self {
             Checker::Linearizable(model) => How::Model(model),
-            Checker::Set => How::Whole(|history| set::check(history, LocalReads::MayBeStale)),
-            Checker::Lease => How::Whole(lease::check),
-            Checker::Session => How::Whole(session::check),
-            Checker::Pairs => How::Whole(pairs::check),
+            Checker::Set => bare(|history| set::check(history, LocalReads::MayBeStale)),
+            Checker::Lease => bare(lease::check),
+            Checker::Session => bare(session::check),
+            Checker::Pairs => bare(pairs::check),
+            Checker::Ladder => How::Whole(Box::new(|history, limits| {
+                let ladder = Ladder::of(history, limits);
+                (ladder.overall(), ladder.lines())
+            })),
+            Checker::Level(level) => {
+                How::Whole(Box::new(move |history, limits| (ladder::check(history, level, limits), Vec::new())))
+            }
         }
     }
 }
@@ -112,13 +131,17 @@ impl Checker {
 /// How a checker goes about it.
 enum How {
     Model(Named),
-    Whole(fn(&History) -> Verdict),
+    Whole(WholeCheck),
 }
+
+/// A verdict, and the notes to it.
+type WholeCheck = Box<dyn Fn(&History, &Limits) -> (Verdict, Vec<String>) + Send>;
 
 /// A check that needs the whole history before it can begin.
 struct Whole {
     history: History,
-    check: fn(&History) -> Verdict,
+    check: WholeCheck,
+    limits: Limits,
 }
 
 impl Checking for Whole {
@@ -129,7 +152,8 @@ impl Checking for Whole {
 
     fn finish(self: Box<Self>, _: &dyn Tape) -> Judgement {
         let operations = self.history.operations().map_or(0, |operations| operations.len());
-        Judgement::bare((self.check)(&self.history), operations)
+        let (verdict, notes) = (self.check)(&self.history, &self.limits);
+        Judgement { notes, ..Judgement::bare(verdict, operations) }
     }
 }
 

@@ -22,6 +22,7 @@ pub mod checker;
 pub mod graph;
 pub mod history;
 pub mod judgement;
+pub mod ladder;
 pub mod lease;
 pub mod linearizability;
 pub mod model;
