@@ -11,8 +11,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use grudge_checkers::checker::Checker;
-use grudge_checkers::history::csv::ReadError;
-use grudge_checkers::history::{Event, Kind, Process, Tape};
+use grudge_checkers::history::{Event, Kind, Process, ReadError, Tape};
 use grudge_checkers::linearizability::Limits;
 use grudge_checkers::model::Named;
 use measure::{Bench, Scenario, say};

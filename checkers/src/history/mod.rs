@@ -5,15 +5,27 @@
 
 mod by_key;
 pub mod csv;
+mod cursor;
+mod damage;
+pub mod edn;
+mod format;
+pub mod json;
+mod members;
 mod operation;
 mod pairing;
 mod process;
+mod recording;
 mod tape;
+mod text;
+mod window;
 
 pub(crate) use by_key::by_key;
+pub use damage::{Column, ReadError};
+pub use format::{Format, Reader};
 pub use operation::{HistoryError, Operation, Outcome};
 pub use pairing::Pairing;
 pub use process::Process;
+pub use recording::Recording;
 pub use tape::Tape;
 
 use serde::{Deserialize, Serialize};
@@ -46,6 +58,25 @@ pub struct Event {
     /// Columns that the schema does not know, kept in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra: Vec<(String, String)>,
+}
+
+impl Event {
+    /// Nothing in particular, to be filled by a reader.
+    pub(crate) fn empty() -> Event {
+        Event {
+            index: 0,
+            time: 0,
+            process: Process::Client(0),
+            kind: Kind::Invoke,
+            f: String::new(),
+            key: None,
+            value: Value::Null,
+            node: None,
+            error: None,
+            version: None,
+            extra: Vec::new(),
+        }
+    }
 }
 
 /// What became of a call.

@@ -1,7 +1,6 @@
 //! Histories that can be gone through more than once.
 
-use super::csv::ReadError;
-use super::{Event, History};
+use super::{Event, History, ReadError};
 
 /// A history that can be gone through again and again: in memory, or read anew from where it lies.
 pub trait Tape {

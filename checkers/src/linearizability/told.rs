@@ -1,8 +1,7 @@
 //! The few operations that an explanation speaks of, with their events.
 
 use super::problem::{Call, NEVER};
-use crate::history::csv::ReadError;
-use crate::history::{Event, Operation, Tape};
+use crate::history::{Event, Operation, ReadError, Tape};
 
 /// Events that were picked from the history again.
 pub(super) struct Told {

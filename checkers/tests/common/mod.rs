@@ -1,6 +1,7 @@
 //! What several tests use; each uses a part of it.
 #![allow(dead_code)]
 
+pub mod arbitrary;
 pub mod fuzz;
 pub mod linearizable;
 pub mod random;

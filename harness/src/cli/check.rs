@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use grudge_checkers::checker::Checker;
-use grudge_checkers::history::{Event, History, Kind, Process, csv};
+use grudge_checkers::history::{Event, History, Kind, Process, ReadError, csv};
 use grudge_checkers::linearizability::Limits;
 use grudge_checkers::model::Named;
 use grudge_checkers::verdict::Verdict;
@@ -78,7 +78,7 @@ fn one(path: &Path, model: Option<Checker>, limits: &Limits) -> Result<Checked, 
     Ok(Checked { file: path.to_path_buf(), events: history.events.len(), judged })
 }
 
-fn no_guess(path: &Path, damage: Option<&csv::ReadError>) -> String {
+fn no_guess(path: &Path, damage: Option<&ReadError>) -> String {
     match damage {
         Some(damage) => format!("{}: {damage}", path.display()),
         None => format!(

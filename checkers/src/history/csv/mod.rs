@@ -11,12 +11,14 @@
 //! A damaged file still gives every event before the damage: [`read`] returns both, [`Reader`] yields the events and
 //! then the error.
 
+mod fields;
 mod reader;
 mod rows;
+#[cfg(test)]
+mod rows_tests;
 mod spans;
 mod writer;
 
-use std::fmt;
 use std::io;
 
 pub use reader::Reader;
@@ -24,7 +26,7 @@ pub use writer::Writer;
 
 #[cfg(doc)]
 use super::Event;
-use super::History;
+use super::{History, ReadError, Tape};
 
 /// The columns of the schema, in their order.
 pub const COLUMNS: [&str; 10] = ["index", "time", "process", "type", "f", "key", "value", "node", "error", "version"];
@@ -50,59 +52,28 @@ pub fn read<R: io::Read>(source: R) -> (History, Option<ReadError>) {
 /// # Errors
 /// The sink's own.
 pub fn write<W: io::Write>(sink: W, history: &History) -> io::Result<()> {
+    write_tape(sink, history)
+}
+
+/// As [`write()`], of any tape, which is gone through twice.
+pub(super) fn write_tape<W: io::Write>(sink: W, tape: &dyn Tape) -> io::Result<()> {
     let mut extra: Vec<String> = Vec::new();
-    for (column, _) in history.events.iter().flat_map(|event| &event.extra) {
-        if !extra.contains(column) {
-            extra.push(column.clone());
+    // What stops this stops the writing, too, and is told then.
+    let _ = tape.play(&mut |event| {
+        for (column, _) in &event.extra {
+            if !extra.contains(column) {
+                extra.push(column.clone());
+            }
         }
-    }
+    });
     let mut writer = Writer::with_extra(io::BufWriter::new(sink), extra)?.flush_at_end();
-    history.events.iter().try_for_each(|event| writer.append(event))?;
-    writer.finish().map(drop)
-}
-
-/// Why a history could not be read on, and where.
-#[derive(Debug)]
-pub struct ReadError {
-    /// The line of the file, from 1.
-    pub line: u64,
-    /// The column, if one is to blame.
-    pub column: Option<Column>,
-    /// What is wrong, in words.
-    pub problem: String,
-    /// The source's own error, if it is to blame.
-    pub io: Option<io::Error>,
-}
-
-/// A column of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Column {
-    /// Its place, from 1.
-    pub number: usize,
-    /// Its name in the first row; empty if it is beyond it.
-    pub name: String,
-}
-
-impl ReadError {
-    fn new(line: u64, column: Option<Column>, problem: impl Into<String>) -> Self {
-        ReadError { line, column, problem: problem.into(), io: None }
-    }
-}
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}", self.line)?;
-        match &self.column {
-            Some(column) if column.name.is_empty() => write!(f, ", column {}", column.number)?,
-            Some(column) => write!(f, ", column {} ({})", column.number, column.name)?,
-            None => {}
+    let mut failed = Ok(());
+    let played = tape.play(&mut |event| {
+        if failed.is_ok() {
+            failed = writer.append(event);
         }
-        write!(f, ": {}", self.problem)
-    }
-}
-
-impl std::error::Error for ReadError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.io.as_ref().map(|error| error as _)
-    }
+    });
+    failed?;
+    writer.finish()?;
+    played.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }

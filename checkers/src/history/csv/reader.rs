@@ -1,13 +1,13 @@
 //! Reads histories, row by row.
 
 use std::io::Read;
+use std::str::FromStr;
 
-use serde_json::Value;
-
+use super::fields::Fields;
 use super::rows::{Row, Rows};
 use super::spans::{self, Span};
-use super::{COLUMNS, ReadError};
-use crate::history::{Event, Kind, Process};
+use crate::history::window::Window;
+use crate::history::{Event, Kind, ReadError, text};
 
 /// A stream of events out of a CSV file. It ends at the end of the file or after the first error.
 ///
@@ -25,10 +25,8 @@ pub struct Reader<R: Read> {
 
 #[derive(Debug)]
 enum State {
-    /// One row is one event; the next has this index if the file does not say.
-    Events {
-        next: u64,
-    },
+    /// One row is one event.
+    Events(Count),
     /// One row is one operation; nothing was read yet.
     Spans,
     /// All operations were read.
@@ -39,75 +37,82 @@ enum State {
     Done,
 }
 
-/// Where the columns are.
-#[derive(Debug)]
-struct Fields {
-    process: usize,
-    kind: usize,
-    f: usize,
-    value: usize,
-    index: Option<usize>,
-    time: Option<usize>,
-    key: Option<usize>,
-    node: Option<usize>,
-    error: Option<usize>,
-    version: Option<usize>,
-    span: Option<(usize, usize)>,
-    extra: Vec<(usize, String)>,
-}
-
 impl<R: Read> Reader<R> {
     /// Reads the first row, which names the columns.
     ///
     /// # Errors
     /// The file is empty or a required column is missing.
     pub fn new(source: R) -> Result<Self, ReadError> {
-        let rows = Rows::new(source)?;
+        Window::new(source).map_err(|error| ReadError::source(1, error)).and_then(Self::over)
+    }
+
+    pub(in crate::history) fn over(window: Window<R>) -> Result<Self, ReadError> {
+        let rows = Rows::new(window)?;
         let fields = Fields::find(&rows)?;
-        let state = if fields.span.is_some() { State::Spans } else { State::Events { next: 0 } };
+        let state = if fields.span.is_some() { State::Spans } else { State::Events(Count::of(&fields)) };
         Ok(Reader { rows, fields, state })
     }
 
-    fn event(&mut self, next: u64) -> Result<Option<Event>, ReadError> {
-        let Some(row) = self.rows.next()? else { return Ok(None) };
-        let found = self.optional(&row, self.fields.index, "a whole number from 0")?;
-        if let Some(index) = found.filter(|&index| index < next) {
-            let problem = format!("expected {next} or more, found {index}: rows are in the order of their index");
-            return Err(self.blame(&row, self.fields.index, problem));
+    /// Reads the next event over the one that is given, whose memory is used again; false at the end. After an error
+    /// there is nothing more, and what the event holds means nothing.
+    ///
+    /// # Errors
+    /// The row is damaged.
+    pub fn refill(&mut self, event: &mut Event) -> Result<bool, ReadError> {
+        if let (State::Spans, Some((start, end))) = (&self.state, self.fields.span) {
+            self.state = self.spread(start, end);
         }
-        let time = self.optional(&row, self.fields.time, "a whole number of nanoseconds")?.unwrap_or(0);
-        let mut event = self.common(&row)?;
-        event.index = found.unwrap_or(next);
-        event.time = time;
-        Ok(Some(event))
+        let more = match &mut self.state {
+            State::Events(count) => self.rows.next().and_then(|row| match row {
+                Some(row) => read_event(&self.fields, &row, count, event).map(|()| true),
+                None => Ok(false),
+            }),
+            State::Spread { events, error } => match events.next() {
+                Some(read) => {
+                    *event = read;
+                    Ok(true)
+                }
+                None => error.take().map_or(Ok(false), Err),
+            },
+            State::Spans | State::Done => Ok(false),
+        };
+        if !matches!(more, Ok(true)) {
+            self.state = State::Done;
+        }
+        more
     }
 
-    fn span(&mut self, start: usize, end: usize) -> Result<Option<Span>, ReadError> {
-        const UNIT: &str = "a whole number of nanoseconds";
-        let Some(row) = self.rows.next()? else { return Ok(None) };
-        let event = self.common(&row)?;
-        if event.kind == Kind::Invoke {
-            let problem = "expected `ok`, `fail` or `info`: with `start` and `end` a row is a whole operation";
-            return Err(self.blame(&row, Some(self.fields.kind), problem));
+    /// Passes over so many events, without a look at them where a row is an event; false if there are fewer.
+    ///
+    /// # Errors
+    /// The source's own.
+    pub(in crate::history) fn skip_events(&mut self, count: usize) -> Result<bool, ReadError> {
+        for _ in 0..count {
+            let more = match &mut self.state {
+                State::Events(count) => {
+                    count.skip();
+                    self.rows.skip()?
+                }
+                _ => self.refill(&mut Event::empty())?,
+            };
+            if !more {
+                return Ok(false);
+            }
         }
-        let Some(begun) = self.optional(&row, Some(start), UNIT)? else {
-            return Err(self.blame(&row, Some(start), format!("expected {UNIT}, found nothing")));
-        };
-        let ended: Option<u64> = self.optional(&row, Some(end), UNIT)?;
-        if ended.is_some_and(|ended| ended < begun) {
-            return Err(self.blame(&row, Some(end), "the operation ends before it starts"));
-        }
-        if ended.is_none() && event.kind != Kind::Info {
-            let problem = format!("expected {UNIT}, found nothing, and the outcome is `{}`", event.kind);
-            return Err(self.blame(&row, Some(end), problem));
-        }
-        Ok(Some(Span { event, start: begun, end: ended }))
+        Ok(true)
+    }
+
+    /// Whether an event got its index by counting on from rows that were passed over, which may have said otherwise.
+    pub(in crate::history) fn has_guessed(&self) -> bool {
+        matches!(&self.state, State::Events(count) if count.has_guessed)
     }
 
     fn spread(&mut self, start: usize, end: usize) -> State {
         let mut spans = Vec::new();
         let error = loop {
-            match self.span(start, end) {
+            let span =
+                self.rows.next().and_then(|row| row.map(|row| read_span(&self.fields, &row, start, end)).transpose());
+            match span {
                 Ok(Some(span)) => spans.push(span),
                 Ok(None) => break None,
                 Err(error) => break Some(error),
@@ -115,119 +120,121 @@ impl<R: Read> Reader<R> {
         };
         State::Spread { events: spans::spread(spans).into_iter(), error }
     }
-
-    /// All of an event but its index and time.
-    fn common(&self, row: &Row) -> Result<Event, ReadError> {
-        let process: Process = row
-            .get(self.fields.process)
-            .parse()
-            .map_err(|problem: String| self.blame(row, Some(self.fields.process), problem))?;
-        let text = |at: Option<usize>| at.map(|at| row.get(at)).filter(|text| !text.is_empty()).map(str::to_owned);
-        let extra = self.fields.extra.iter().map(|(at, name)| (name.clone(), row.get(*at).to_owned()));
-        Ok(Event {
-            index: 0,
-            time: 0,
-            process,
-            kind: self.kind(row)?,
-            f: row.get(self.fields.f).to_owned(),
-            key: text(self.fields.key),
-            value: self.value(row)?,
-            node: text(self.fields.node),
-            error: text(self.fields.error),
-            version: self.optional(row, self.fields.version, "an integer")?,
-            extra: extra.collect(),
-        })
-    }
-
-    fn kind(&self, row: &Row) -> Result<Kind, ReadError> {
-        let text = row.get(self.fields.kind);
-        let kinds = [Kind::Invoke, Kind::Ok, Kind::Fail, Kind::Info];
-        kinds.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
-            self.blame(row, Some(self.fields.kind), format!("expected invoke, ok, fail or info, found `{text}`"))
-        })
-    }
-
-    /// JSON, or a bare word as other tools write it. What opens like JSON and is none was damaged.
-    fn value(&self, row: &Row) -> Result<Value, ReadError> {
-        let text = row.get(self.fields.value);
-        if text.trim().is_empty() {
-            return Ok(Value::Null);
-        }
-        match serde_json::from_str(text) {
-            Ok(value) => Ok(value),
-            Err(error) if text.trim_start().starts_with(['[', '{', '"']) => {
-                let problem = format!("the value is no JSON: {error} of the field");
-                Err(self.blame(row, Some(self.fields.value), problem))
-            }
-            Err(_) => Ok(Value::String(text.to_owned())),
-        }
-    }
-
-    fn optional<T: std::str::FromStr>(
-        &self,
-        row: &Row,
-        at: Option<usize>,
-        expected: &str,
-    ) -> Result<Option<T>, ReadError> {
-        let Some(text) = at.map(|at| row.get(at)).filter(|text| !text.is_empty()) else { return Ok(None) };
-        let parsed = text.trim().parse().ok();
-        parsed.map(Some).ok_or_else(|| self.blame(row, at, format!("expected {expected}, found `{text}`")))
-    }
-
-    fn blame(&self, row: &Row, at: Option<usize>, problem: impl Into<String>) -> ReadError {
-        let line = row.line_of(at.unwrap_or(0));
-        ReadError::new(line, at.map(|at| self.rows.column(at)), problem)
-    }
-}
-
-impl Fields {
-    fn find<R: Read>(rows: &Rows<R>) -> Result<Fields, ReadError> {
-        let need = |name: &str| {
-            rows.find(name).ok_or_else(|| {
-                let found = rows.columns().join(", ");
-                ReadError::new(1, None, format!("there is no column `{name}`, only: {found}"))
-            })
-        };
-        let span = rows.find("start").zip(rows.find("end"));
-        let known = |name: &str| COLUMNS.contains(&name) || (span.is_some() && (name == "start" || name == "end"));
-        let columns = rows.columns().iter().enumerate();
-        Ok(Fields {
-            process: need("process")?,
-            kind: need("type")?,
-            f: need("f")?,
-            value: need("value")?,
-            index: rows.find("index"),
-            time: rows.find("time"),
-            key: rows.find("key"),
-            node: rows.find("node"),
-            error: rows.find("error"),
-            version: rows.find("version"),
-            span,
-            extra: columns.filter(|(_, name)| !known(name)).map(|(at, name)| (at, name.clone())).collect(),
-        })
-    }
 }
 
 impl<R: Read> Iterator for Reader<R> {
     type Item = Result<Event, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let (State::Spans, Some((start, end))) = (&self.state, self.fields.span) {
-            self.state = self.spread(start, end);
-        }
-        let item = match &mut self.state {
-            State::Events { next } => {
-                let next = *next;
-                self.event(next).transpose()
-            }
-            State::Spread { events, error } => events.next().map(Ok).or_else(|| error.take().map(Err)),
-            State::Spans | State::Done => None,
-        };
-        match (&item, &mut self.state) {
-            (Some(Ok(event)), State::Events { next }) => *next = event.index.saturating_add(1),
-            (Some(Ok(_)), _) => {}
-            (Some(Err(_)) | None, state) => *state = State::Done,
-        }
-        item
+        let mut event = Event::empty();
+        self.refill(&mut event).map(|more| more.then_some(event)).transpose()
     }
+}
+
+/// Counts indexes where the file does not say them.
+#[derive(Debug)]
+struct Count {
+    /// The next event has this index, or a higher one.
+    next: u64,
+    /// Whether the file says them, in most rows at least.
+    is_said: bool,
+    /// Whether it is known what `next` is: no row was passed over since one said it.
+    is_exact: bool,
+    has_guessed: bool,
+}
+
+impl Count {
+    fn of(fields: &Fields) -> Self {
+        Count { next: 0, is_said: fields.index.is_some(), is_exact: true, has_guessed: false }
+    }
+
+    fn skip(&mut self) {
+        self.next += 1;
+        self.is_exact = !self.is_said;
+    }
+
+    /// The index of the next row, of which the row says so much.
+    fn take(&mut self, said: Option<u64>) -> u64 {
+        self.has_guessed |= said.is_none() && !self.is_exact;
+        self.is_exact |= said.is_some();
+        let index = said.unwrap_or(self.next);
+        self.next = index.saturating_add(1);
+        index
+    }
+}
+
+fn read_event(fields: &Fields, row: &Row<'_>, count: &mut Count, event: &mut Event) -> Result<(), ReadError> {
+    let said = natural(row, fields.index, "a whole number from 0")?;
+    if let Some(index) = said.filter(|&index| index < count.next) {
+        let next = count.next;
+        let problem = format!("expected {next} or more, found {index}: rows are in the order of their index");
+        return Err(row.blame(fields.index, problem));
+    }
+    event.time = natural(row, fields.time, NANOSECONDS)?.unwrap_or(0);
+    read_common(fields, row, event)?;
+    event.index = count.take(said);
+    Ok(())
+}
+
+const NANOSECONDS: &str = "a whole number of nanoseconds";
+
+fn read_span(fields: &Fields, row: &Row<'_>, start: usize, end: usize) -> Result<Span, ReadError> {
+    let mut event = Event::empty();
+    read_common(fields, row, &mut event)?;
+    if event.kind == Kind::Invoke {
+        let problem = "expected `ok`, `fail` or `info`: with `start` and `end` a row is a whole operation";
+        return Err(row.blame(Some(fields.kind), problem));
+    }
+    let Some(begun) = natural(row, Some(start), NANOSECONDS)? else {
+        return Err(row.blame(Some(start), format!("expected {NANOSECONDS}, found nothing")));
+    };
+    let ended = natural(row, Some(end), NANOSECONDS)?;
+    if ended.is_some_and(|ended| ended < begun) {
+        return Err(row.blame(Some(end), "the operation ends before it starts"));
+    }
+    if ended.is_none() && event.kind != Kind::Info {
+        let problem = format!("expected {NANOSECONDS}, found nothing, and the outcome is `{}`", event.kind);
+        return Err(row.blame(Some(end), problem));
+    }
+    Ok(Span { event, start: begun, end: ended })
+}
+
+/// All of an event but its index and time.
+fn read_common(fields: &Fields, row: &Row<'_>, event: &mut Event) -> Result<(), ReadError> {
+    let blame = |at: usize, problem| row.blame(Some(at), problem);
+    let text_of = |at: Option<usize>| at.map_or("", |at| row.get(at));
+    event.process = text::process(row.get(fields.process)).map_err(|problem| blame(fields.process, problem))?;
+    event.kind = text::kind(row.get(fields.kind)).map_err(|problem| blame(fields.kind, problem))?;
+    text::refill(&mut event.f, row.get(fields.f));
+    text::refill_optional(&mut event.key, text_of(fields.key));
+    text::refill_value(&mut event.value, row.get(fields.value)).map_err(|problem| blame(fields.value, problem))?;
+    text::refill_optional(&mut event.node, text_of(fields.node));
+    text::refill_optional(&mut event.error, text_of(fields.error));
+    event.version = integer(row, fields.version)?;
+    event.extra.resize_with(fields.extra.len(), Default::default);
+    for ((at, name), (column, value)) in fields.extra.iter().zip(&mut event.extra) {
+        text::refill(column, name);
+        text::refill(value, row.get(*at));
+    }
+    Ok(())
+}
+
+fn natural(row: &Row<'_>, at: Option<usize>, expected: &str) -> Result<Option<u64>, ReadError> {
+    optional(row, at, text::natural, expected)
+}
+
+fn integer(row: &Row<'_>, at: Option<usize>) -> Result<Option<i64>, ReadError> {
+    optional(row, at, |text| text::natural(text)?.try_into().ok(), "an integer")
+}
+
+/// A number, if the field holds anything; `quick` reads nearly all of them.
+fn optional<T: FromStr>(
+    row: &Row<'_>,
+    at: Option<usize>,
+    quick: impl Fn(&str) -> Option<T>,
+    expected: &str,
+) -> Result<Option<T>, ReadError> {
+    let Some(text) = at.map(|at| row.get(at)).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let parsed = quick(text).or_else(|| text.trim().parse().ok());
+    parsed.map(Some).ok_or_else(|| row.blame(at, format!("expected {expected}, found `{text}`")))
 }
