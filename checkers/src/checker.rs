@@ -8,6 +8,7 @@ use crate::ladder::{self, Ladder, Level};
 use crate::linearizability::Limits;
 use crate::model::{Named, Parameters};
 use crate::set::LocalReads;
+use crate::transactions::{self, Promise};
 use crate::verdict::{Verdict, Witness};
 use crate::{lease, pairs, session, set};
 
@@ -28,14 +29,17 @@ pub enum Checker {
     Ladder,
     /// Whether one of these levels holds.
     Level(Level),
+    /// Whether transactions keep an isolation level: [`transactions`].
+    Transactions(Promise),
 }
 
 impl Checker {
-    /// All of them.
+    /// All of them; those with a parameter with its default.
     pub fn all() -> impl Iterator<Item = Checker> {
         let others = [Checker::Set, Checker::Lease, Checker::Session, Checker::Pairs, Checker::Ladder];
         let levels = Level::ALL.into_iter().map(Checker::Level);
-        Named::ALL.into_iter().map(Checker::Linearizable).chain(others).chain(levels)
+        let transactions = [Promise::LIST_APPEND, Promise::RW_REGISTER].map(Checker::Transactions);
+        Named::ALL.into_iter().map(Checker::Linearizable).chain(others).chain(levels).chain(transactions)
     }
 
     /// Its name on a command line; for linearizability, that of the model.
@@ -49,6 +53,7 @@ impl Checker {
             Checker::Pairs => "pairs",
             Checker::Ladder => "ladder",
             Checker::Level(level) => level.name(),
+            Checker::Transactions(promise) => promise.name(),
         }
     }
 
@@ -63,6 +68,7 @@ impl Checker {
             Checker::Pairs => "read-atomic pairs".to_owned(),
             Checker::Ladder => "ladder".to_owned(),
             Checker::Level(level) => level.words().to_owned(),
+            Checker::Transactions(promise) => format!("{} transactions", promise.level),
         }
     }
 
@@ -72,6 +78,7 @@ impl Checker {
         match self.how() {
             How::Whole(check) => check(history, limits).0,
             How::Model(model) => model.check(history, limits),
+            How::Transactions(_) => self.judge(history, limits).verdict,
         }
     }
 
@@ -105,6 +112,7 @@ impl Checker {
         match self.how() {
             How::Whole(check) => Box::new(Whole { history: History::default(), check, limits: *limits }),
             How::Model(model) => model.begin_with(parameters, limits),
+            How::Transactions(promise) => transactions::begin(promise),
         }
     }
 
@@ -124,6 +132,7 @@ impl Checker {
             Checker::Level(level) => {
                 How::Whole(Box::new(move |history, limits| (ladder::check(history, level, limits), Vec::new())))
             }
+            Checker::Transactions(promise) => How::Transactions(promise),
         }
     }
 }
@@ -132,6 +141,7 @@ impl Checker {
 enum How {
     Model(Named),
     Whole(WholeCheck),
+    Transactions(Promise),
 }
 
 /// A verdict, and the notes to it.
@@ -161,6 +171,9 @@ impl FromStr for Checker {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text.starts_with("list-append") || text.starts_with("rw-register") {
+            return text.parse().map(Checker::Transactions);
+        }
         Checker::all().find(|checker| checker.name() == text).ok_or_else(|| {
             let names = Checker::all().map(Checker::name).collect::<Vec<_>>().join(", ");
             format!("there is no checker `{text}`; there are: {names}")

@@ -52,6 +52,8 @@ pub enum Decider {
     Search,
     /// The zones of a register whose every value was written once.
     UniqueValues,
+    /// Cycles in the dependencies of transactions.
+    Dependencies,
 }
 
 impl Decider {
@@ -61,6 +63,7 @@ impl Decider {
         match self {
             Decider::Search => "search",
             Decider::UniqueValues => "unique values",
+            Decider::Dependencies => "dependencies",
         }
     }
 }

@@ -29,5 +29,6 @@ pub mod model;
 pub mod pairs;
 pub mod session;
 pub mod set;
+pub mod transactions;
 pub mod verdict;
 pub mod verify;
