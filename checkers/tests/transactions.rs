@@ -190,3 +190,114 @@ fn each_golden_history_shows_its_anomalies_and_rules_out_their_levels() {
         }
     }
 }
+
+#[test]
+fn per_key_inference_finds_what_transactions_alone_do_not_show() {
+    let history = golden("rw-register.stale-read-of-one-key.valid");
+    for (inference, anomalies) in
+        [(Inference::Certain, ""), (Inference::Sequential, ""), (Inference::Linearizable, "cyclic-versions 1")]
+    {
+        assert_eq!(
+            counts(&analyse(&history, Promise { inference, ..Promise::RW_REGISTER })),
+            anomalies,
+            "{inference:?}"
+        );
+    }
+    let transactions = [(0, json!([["w", "x", 1]])), (0, json!([["w", "x", 2], ["w", "y", 1]]))];
+    let stale = [(1, json!([["r", "y", 1], ["r", "x", 1]]))];
+    let history = sequence(transactions.into_iter().chain(stale));
+    for (inference, anomalies) in [
+        (Inference::Certain, ""),
+        (Inference::Sequential, "G-single 1"),
+        (Inference::Linearizable, "cyclic-versions 1"),
+    ] {
+        assert_eq!(
+            counts(&analyse(&history, Promise { inference, ..Promise::RW_REGISTER })),
+            anomalies,
+            "{inference:?}"
+        );
+    }
+}
+
+/// Transactions that succeed one after another.
+fn sequence(transactions: impl IntoIterator<Item = (u64, Value)>) -> History {
+    let mut events: Vec<Event> = Vec::new();
+    for (process, value) in transactions {
+        for kind in [Kind::Invoke, Kind::Ok] {
+            events.push(event(events.len(), process, kind, value.clone()));
+        }
+    }
+    History { events }
+}
+
+fn event(index: usize, process: u64, kind: Kind, value: Value) -> Event {
+    let (index, process, f) = (index as u64, Process::Client(process), "txn".to_owned());
+    let (key, node, error, version, extra) = (None, None, None, None, Vec::new());
+    Event { index, time: index, process, kind, f, key, value, node, error, version, extra }
+}
+
+/// Each transaction appends to a list of its own, and the next one reads it: one cycle of all, and no recursion.
+#[test]
+fn a_cycle_of_very_many_transactions_is_found_and_told() {
+    const LENGTH: u64 = 200_000;
+    let micros = |number: u64| json!([["append", number, 1], ["r", (number + LENGTH - 1) % LENGTH, [1]]]);
+    let mut history = History::default();
+    for kind in [Kind::Invoke, Kind::Ok] {
+        for number in 0..LENGTH {
+            history.events.push(event(history.events.len(), number, kind, micros(number)));
+        }
+    }
+    let analysis = analyse(&history, Promise::LIST_APPEND);
+    assert_eq!(counts(&analysis), "G1c 1");
+    let finding = &analysis.findings[0];
+    assert!(finding.reason.contains("(199968 more transactions are left out)"), "{}", finding.reason);
+    assert_eq!(finding.events.len(), 64);
+}
+
+#[test]
+fn a_cycle_is_drawn() {
+    let analysis = analyse(&golden("list-append.g-single.invalid"), Promise::LIST_APPEND);
+    let cycle = analysis.findings[0].cycle.as_ref().expect("a cycle");
+    insta::assert_snapshot!(cycle.dot(), @r#"
+    digraph cycle {
+      node [shape=box]
+      T1 [label="T1: process 1\nr x [1], r y []"]
+      T2 [label="T2: process 0\nappend x 1, append y 1"]
+      T1 -> T2 [label="rw" tooltip="T1 read y = [] and did not see 1, which T2 appended, so T1 is before T2"]
+      T2 -> T1 [label="wr" tooltip="T1 read x = [1], where 1 is T2's, so T2 is before T1"]
+    }
+    "#);
+    let svg = cycle.svg();
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+    let count = |part: &str| svg.matches(part).count();
+    assert_eq!((count("<rect"), count("marker-end"), count(">rw</text>"), count(">wr</text>")), (2, 2, 1, 1), "{svg}");
+}
+
+#[test]
+fn text_is_safe_in_a_picture() {
+    let history = sequence([(0, json!([["append", "<&>", "<b>"]])), (1, json!([["r", "<&>", []]]))]);
+    let analysis = analyse(&history, Promise::LIST_APPEND);
+    let svg = analysis.findings[0].cycle.as_ref().expect("a cycle").svg();
+    assert!(svg.contains("append &lt;&amp;&gt; \"&lt;b&gt;\"") && !svg.contains("<b>"), "{svg}");
+}
+
+#[test]
+fn a_valid_history_of_lists_comes_with_its_order() {
+    let judgement = Checker::Transactions(Promise::LIST_APPEND)
+        .judge(&golden("list-append.concurrent-and-info.valid"), &Limits::default());
+    assert_eq!(judgement.verdict, Verdict::Valid);
+    assert_eq!(judgement.orders.len(), 1);
+    assert_eq!(judgement.orders[0].order, [0, 1, 2, 8]);
+}
+
+#[test]
+fn a_wrong_name_is_told() {
+    for (name, told) in [
+        ("list-append:chaos", "there is no isolation level `chaos`"),
+        ("list-append+linearizable-keys", "of lists nothing has to be assumed"),
+        ("rw-register+magic", "expected sequential-keys or linearizable-keys, found `magic`"),
+    ] {
+        let error = name.parse::<Checker>().expect_err(name);
+        assert!(error.contains(told), "{name}: {error}");
+    }
+}
