@@ -9,8 +9,7 @@ use super::dependencies::{Relation, Sighting};
 use super::isolation::Isolation;
 use super::log::{Log, NEVER, Position, Txn};
 use super::words::{self, Story};
-use crate::history::csv::ReadError;
-use crate::history::{Event, Process, Tape};
+use crate::history::{Event, Process, ReadError, Tape};
 
 /// What an analysis found.
 #[derive(Clone, Debug, Default)]
