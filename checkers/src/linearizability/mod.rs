@@ -7,6 +7,7 @@
 
 mod budget;
 mod explain;
+mod minimal;
 mod problem;
 mod registers;
 mod search;
@@ -197,6 +198,7 @@ impl<M: Model> Broken<M> {
     fn witness(self, tape: &dyn Tape, model: &M, deadline: Instant) -> Witness {
         let deadline = deadline.max(Instant::now() + GRACE);
         let calls = shrink::shrink(model, &self.problem, self.calls, deadline);
+        let calls = minimal::minimal(model, &self.problem, calls, deadline);
         let positions = explain::positions(model, &self.problem, &calls);
         let told = match Told::pick(tape, positions.into_iter()) {
             Ok(told) => told,

@@ -19,7 +19,7 @@ use super::sources::needed_by;
 use crate::model::Model;
 
 /// Memory for one attempt: one that needs more counts as not removable.
-const PER_ATTEMPT: usize = 16 << 20;
+pub(super) const PER_ATTEMPT: usize = 16 << 20;
 
 /// The calls as they stood when the return came: what had not returned may never have happened, and what it returned
 /// later tells nothing.
@@ -117,8 +117,10 @@ impl<M: Model> Shrinking<'_, M> {
         let mut next = chunk.to_vec();
         while let Some(call) = next.pop() {
             if gone.insert(call) {
-                let still =
-                    |other: &usize| self.model.is_paired() || self.model.observes(&self.calls[*other].op).is_some();
+                let still = |other: &usize| {
+                    let op = &self.calls[*other].op;
+                    self.model.is_paired() || self.model.observes(op).or(self.model.excludes(op)).is_some()
+                };
                 next.extend(self.needed_by[call].iter().copied().filter(still));
             }
         }

@@ -29,7 +29,7 @@ pub(super) fn needed_by<M: Model>(model: &M, calls: &[Call<M::Op>]) -> Vec<Vec<u
 }
 
 /// Calls of one process that follow each other and differ: acquire and release.
-fn pairs<Op: PartialEq>(calls: &[Call<Op>]) -> Vec<(usize, usize)> {
+pub(super) fn pairs<Op: PartialEq>(calls: &[Call<Op>]) -> Vec<(usize, usize)> {
     let mut open: FxHashMap<u32, usize> = FxHashMap::default();
     let mut pairs = Vec::new();
     for (at, call) in calls.iter().enumerate() {

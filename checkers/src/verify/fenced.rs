@@ -25,4 +25,10 @@ impl Replay for FencedMutex {
         }
         true
     }
+
+    /// A proof and a release need their own acquisition. Whatever else is taken out makes nothing illegal.
+    fn depends(&self, operation: &Operation<'_>, on: &Operation<'_>) -> bool {
+        let token = |operation: &Operation<'_>| operation.completion.unwrap_or(operation.invoke).value.as_i64();
+        operation.f() != "acquire" && on.f() == "acquire" && token(operation) == token(on)
+    }
 }

@@ -9,11 +9,13 @@ mod mutex;
 mod order;
 mod register;
 mod trial;
+mod witness;
 
-use crate::history::{Operation, Outcome};
+use crate::history::{Event, Operation, Outcome};
 
 pub use order::verify_orders;
-pub use trial::{has_legal_order, is_linearizable};
+pub use trial::is_linearizable;
+pub use witness::{spare_operation, verify_witness};
 
 /// An object that does operations one after another, on the JSON of the history.
 pub trait Replay {
@@ -35,6 +37,28 @@ pub trait Replay {
     /// Does an operation, which happened or is supposed to have happened. The answer is
     /// whether the object can do that now; if it cannot, the memory is of no more use.
     fn apply(&self, memory: &mut Self::Memory, operation: &Operation<'_>) -> bool;
+
+    /// Whether an operation that is legal in some order may not be legal there any more once the other one is taken out.
+    /// To say no too often makes a witness pass that proves less than it seems to.
+    fn depends(&self, _operation: &Operation<'_>, _on: &Operation<'_>) -> bool {
+        false
+    }
+
+    /// Whether the operation leaves the same behind whatever was there before, so that nothing after it depends on
+    /// anything before it.
+    fn overwrites(&self, _operation: &Operation<'_>) -> bool {
+        false
+    }
+
+    /// Whether two operations of a process, one right after the other, are taken out together or not at all.
+    fn are_a_pair(&self, _one: &Operation<'_>, _next: &Operation<'_>) -> bool {
+        false
+    }
+
+    /// The call without what it depends on, if there is such a call: it leaves the same behind, and is legal anywhere.
+    fn forget(&self, _operation: &Operation<'_>) -> Option<Event> {
+        None
+    }
 }
 
 /// Which part an operation has in a legal order.

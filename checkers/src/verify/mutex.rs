@@ -17,4 +17,8 @@ impl Replay for Mutex {
         *held = !*held;
         legal
     }
+
+    fn are_a_pair(&self, one: &Operation<'_>, next: &Operation<'_>) -> bool {
+        one.f() != next.f()
+    }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Part, Replay};
-use crate::history::{Operation, Outcome};
+use crate::history::{Event, Operation, Outcome};
 use crate::model::{CasRegister, FailedCas, NullReads, Register, RegisterRules};
 
 impl RegisterRules {
@@ -32,6 +32,35 @@ impl RegisterRules {
         }
         true
     }
+
+    /// What it found may have been left by the other.
+    fn depends(operation: &Operation<'_>, on: &Operation<'_>) -> bool {
+        let left = match on.f() {
+            "write" => &on.invoke.value,
+            "cas" if on.outcome() != Outcome::Fail => &on.invoke.value[1],
+            _ => return false,
+        };
+        match (operation.f(), operation.outcome(), operation.completion) {
+            ("read", Outcome::Ok, Some(completion)) => completion.value == *left,
+            ("cas", Outcome::Fail, _) => operation.invoke.value[0] != *left,
+            ("cas", ..) => operation.invoke.value[0] == *left,
+            _ => false,
+        }
+    }
+
+    fn overwrites(operation: &Operation<'_>) -> bool {
+        matches!((operation.f(), operation.outcome()), ("write", _) | ("cas", Outcome::Ok))
+    }
+
+    /// A compare-and-set that happened left what a write would have.
+    fn forget(operation: &Operation<'_>) -> Option<Event> {
+        let call = operation.invoke;
+        (call.f == "cas" && operation.outcome() != Outcome::Fail).then(|| Event {
+            f: "write".to_owned(),
+            value: call.value[1].clone(),
+            ..call.clone()
+        })
+    }
 }
 
 impl Replay for Register {
@@ -48,6 +77,18 @@ impl Replay for Register {
     fn apply(&self, memory: &mut Value, operation: &Operation<'_>) -> bool {
         RegisterRules::apply(memory, operation)
     }
+
+    fn depends(&self, operation: &Operation<'_>, on: &Operation<'_>) -> bool {
+        RegisterRules::depends(operation, on)
+    }
+
+    fn overwrites(&self, operation: &Operation<'_>) -> bool {
+        RegisterRules::overwrites(operation)
+    }
+
+    fn forget(&self, operation: &Operation<'_>) -> Option<Event> {
+        RegisterRules::forget(operation)
+    }
 }
 
 impl Replay for CasRegister {
@@ -63,5 +104,17 @@ impl Replay for CasRegister {
 
     fn apply(&self, memory: &mut Value, operation: &Operation<'_>) -> bool {
         RegisterRules::apply(memory, operation)
+    }
+
+    fn depends(&self, operation: &Operation<'_>, on: &Operation<'_>) -> bool {
+        RegisterRules::depends(operation, on)
+    }
+
+    fn overwrites(&self, operation: &Operation<'_>) -> bool {
+        RegisterRules::overwrites(operation)
+    }
+
+    fn forget(&self, operation: &Operation<'_>) -> Option<Event> {
+        RegisterRules::forget(operation)
     }
 }
