@@ -54,6 +54,8 @@ pub enum Decider {
     UniqueValues,
     /// Cycles in the dependencies of transactions.
     Dependencies,
+    /// The order of the versions that the system gave, of a register.
+    Versions,
 }
 
 impl Decider {
@@ -64,6 +66,7 @@ impl Decider {
             Decider::Search => "search",
             Decider::UniqueValues => "unique values",
             Decider::Dependencies => "dependencies",
+            Decider::Versions => "versions",
         }
     }
 }

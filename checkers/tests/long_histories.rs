@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use common::simulated::{Shape, registers};
 use grudge_checkers::history::{History, Kind};
+use grudge_checkers::judgement::Decider;
 use grudge_checkers::linearizability::{Limits, judge};
 use grudge_checkers::model::{CasRegister, Named};
 use grudge_checkers::verdict::Verdict;
@@ -75,10 +76,28 @@ fn with_repeated_values(mut history: History) -> History {
     history
 }
 
+/// The same without the versions.
+fn without_versions(mut history: History) -> History {
+    history.events.iter_mut().for_each(|event| event.version = None);
+    history
+}
+
+#[test]
+fn repeated_values_with_versions_need_no_search() {
+    for shape in SHAPES {
+        let history = with_repeated_values(history(5, shape));
+        let judgement = judge(&history, &CasRegister::default(), &LIMITS);
+        assert_eq!(judgement.verdict, Verdict::Valid, "{shape:?}");
+        assert_eq!(judgement.deciders, [(Decider::Versions, shape.keys)].into(), "{shape:?}");
+        verify_orders(&CasRegister::default(), &history, &judgement.orders)
+            .unwrap_or_else(|error| panic!("{shape:?}: {error}"));
+    }
+}
+
 #[test]
 fn repeated_values_are_searched() {
     let shape = Shape { operations: 5_000, keys: 1, workers: 5, reads: 50, lost: 10 };
-    let history = with_repeated_values(history(3, shape));
+    let history = without_versions(with_repeated_values(history(3, shape)));
     let judgement = judge(&history, &CasRegister::default(), &LIMITS);
     assert_eq!(judgement.verdict, Verdict::Valid);
     verify_orders(&CasRegister::default(), &history, &judgement.orders).unwrap_or_else(|error| panic!("{error}"));
@@ -87,7 +106,7 @@ fn repeated_values_are_searched() {
 #[test]
 fn a_search_that_is_too_long_is_given_up() {
     let shape = Shape { operations: 5_000, keys: 1, workers: 5, reads: 50, lost: 10 };
-    let history = with_repeated_values(history(4, shape));
+    let history = without_versions(with_repeated_values(history(4, shape)));
     let verdict = Named::CasRegister.check(&history, &Limits { memory: 1_000, ..LIMITS });
     let reason = "unknown: key `r0`: out of memory (1000 bytes) after 0 of ";
     assert!(verdict.to_string().starts_with(reason), "{verdict}");

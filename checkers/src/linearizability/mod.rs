@@ -233,13 +233,13 @@ fn one_key<M: Model>(
         return answer(Decider::Search, Finding::GaveUp { reason, prefix: None });
     }
     match registers::judge(model, &problem) {
-        Judged::Order(order) => answer(Decider::UniqueValues, Finding::Order(linearization(&problem, key, &order))),
-        Judged::Refuted(refuted) => {
+        Judged::Order(order, decider) => answer(decider, Finding::Order(linearization(&problem, key, order))),
+        Judged::Refuted(refuted, decider) => {
             let calls = problem.part(model, &refuted);
             let at = calls.iter().filter(|call| call.must).map(|call| call.end).max().unwrap_or(0);
-            answer(Decider::UniqueValues, Finding::Broken(Box::new(Broken { key, problem, calls, at })))
+            answer(decider, Finding::Broken(Box::new(Broken { key, problem, calls, at })))
         }
-        Judged::NotUnique => answer(Decider::Search, by_search(key, problem, model, allowance, limits)),
+        Judged::Undecided => answer(Decider::Search, by_search(key, problem, model, allowance, limits)),
     }
 }
 
@@ -251,7 +251,7 @@ fn by_search<M: Model>(
     limits: &Limits,
 ) -> Finding<M> {
     match search::search(model, &problem.init, &problem.calls, allowance.share()) {
-        Found::Order(order) => Finding::Order(linearization(&problem, key, &order)),
+        Found::Order(order) => Finding::Order(linearization(&problem, key, order)),
         Found::Stuck { blocker } => {
             let at = problem.calls[blocker].end;
             let calls = shrink::until(model, &problem.calls, at);
@@ -265,14 +265,14 @@ fn by_search<M: Model>(
             let (ordered, all) = (prefix.len(), problem.calls.len());
             let named = key.as_ref().map_or_else(String::new, |key| format!("key `{key}`: "));
             let reason = format!("{named}{ran_out} after {ordered} of {all} operations were put in order");
-            Finding::GaveUp { reason, prefix: Some(linearization(&problem, key, &prefix)) }
+            Finding::GaveUp { reason, prefix: Some(linearization(&problem, key, prefix)) }
         }
     }
 }
 
 /// An order of calls as positions in the history.
-fn linearization<M: Model>(problem: &Problem<M>, key: Option<String>, order: &[usize]) -> Linearization {
-    Linearization { key, order: order.iter().map(|&call| problem.calls[call].start as usize).collect() }
+fn linearization<M: Model>(problem: &Problem<M>, key: Option<String>, order: Vec<usize>) -> Linearization {
+    Linearization { key, order: order.into_iter().map(|call| problem.calls[call].start as usize).collect() }
 }
 
 fn unknown(reason: String) -> Verdict {

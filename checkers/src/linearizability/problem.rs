@@ -32,6 +32,9 @@ pub(super) struct Problem<M: Model> {
     /// Writes that certainly did not happen, by the positions of their events: who observes their value has it from one
     /// of them, and an explanation can say so.
     pub(super) failed_writes: Vec<(u32, u32)>,
+    /// Of registers: which version the system gave to which call that happened, by its start. In the order of the starts
+    /// once the problem is closed.
+    pub(super) versions: Vec<(u32, i64)>,
     processes: FxHashMap<Process, u32>,
     /// Why the operations cannot be read by the model: of the first that cannot.
     unreadable: Option<String>,
@@ -41,8 +44,8 @@ impl<M: Model> Problem<M> {
     pub(super) fn new(model: &M) -> Self {
         let mut data = Data::default();
         let init = model.init(&mut data);
-        let (calls, failed_writes, processes) = (Vec::new(), Vec::new(), FxHashMap::default());
-        Problem { calls, init, data, failed_writes, processes, unreadable: None }
+        let (calls, failed_writes, versions, processes) = Default::default();
+        Problem { calls, init, data, failed_writes, versions, processes, unreadable: None }
     }
 
     /// Takes one more operation.
@@ -69,6 +72,10 @@ impl<M: Model> Problem<M> {
         let next = self.processes.len() as u32;
         let who = if model.is_paired() { *self.processes.entry(operation.process()).or_insert(next) } else { 0 };
         let end = if must { ret } else { NEVER };
+        let version = operation.completion.and_then(|completion| completion.version);
+        if let Some(version) = version.filter(|_| must && model.family() == Family::Register) {
+            self.versions.push((start, version));
+        }
         self.calls.push(Call { op, start, end, ret, who, must });
     }
 
@@ -83,6 +90,7 @@ impl<M: Model> Problem<M> {
         if !self.calls.is_sorted_by_key(|call| call.start) {
             self.calls.sort_unstable_by_key(|call| call.start);
         }
+        self.versions.sort_unstable();
         expire(model, &mut self.calls);
         Ok(())
     }

@@ -33,12 +33,15 @@ struct Open {
     effect: u64,
     end: u64,
     answer: Option<(Kind, Value)>,
+    /// Of what it left or found.
+    version: Option<i64>,
 }
 
-/// A history of linearizable registers. Written values are unique.
+/// A history of linearizable registers. Written values are unique, and answers tell the version.
 pub fn registers(rng: &mut ChaCha8Rng, shape: Shape) -> History {
     let mut events: Vec<Event> = Vec::new();
     let mut values: BTreeMap<String, Value> = BTreeMap::new();
+    let mut versions: BTreeMap<String, i64> = BTreeMap::new();
     let mut open: Vec<Open> = Vec::new();
     let mut late: Vec<Open> = Vec::new();
     let mut processes: Vec<u64> = (0..shape.workers as u64).collect();
@@ -53,7 +56,12 @@ pub fn registers(rng: &mut ChaCha8Rng, shape: Shape) -> History {
         if effect == Some(now) {
             let mut calls = open.iter_mut().chain(&mut late);
             let call = calls.find(|call| call.answer.is_none() && call.effect == now).expect("it is there");
-            call.answer = Some(apply(values.entry(call.key.clone()).or_default(), call.f, &call.argument));
+            let answer = apply(values.entry(call.key.clone()).or_default(), call.f, &call.argument);
+            if answer.0 == Kind::Ok && call.f != "read" {
+                versions.insert(call.key.clone(), now as i64);
+            }
+            call.version = versions.get(&call.key).copied();
+            call.answer = Some(answer);
         } else if end == Some(now) {
             let at = open.iter().position(|call| call.end == now).expect("it is there");
             let call = open.swap_remove(at);
@@ -81,7 +89,8 @@ pub fn registers(rng: &mut ChaCha8Rng, shape: Shape) -> History {
             let lost = rng.random_ratio(shape.lost, 1000);
             let effect = now + if lost { length + rng.random_range(1..200_000) } else { rng.random_range(1..length) };
             let process = processes[worker];
-            let call = Open { worker, process, key, f, argument, effect, end: now + length, answer: None };
+            let call =
+                Open { worker, process, key, f, argument, effect, end: now + length, answer: None, version: None };
             events.push(event(events.len(), now, process, Kind::Invoke, &call, call.argument.clone()));
             open.push(call);
         }
@@ -110,7 +119,7 @@ fn event(index: usize, time: u64, process: u64, kind: Kind, call: &Open, value: 
         value,
         node: Some(format!("n{}", call.worker % 5 + 1)),
         error: None,
-        version: None,
+        version: call.version.filter(|_| kind == Kind::Ok),
         extra: Vec::new(),
     }
 }

@@ -15,6 +15,8 @@ struct Cell {
     has_cas: bool,
     /// How many values were used.
     used: u64,
+    /// The version of the value, if answers tell it.
+    version: Option<i64>,
 }
 
 impl Cell {
@@ -46,16 +48,18 @@ impl Object for Cell {
 
     fn apply(&mut self, _: &mut ChaCha8Rng, f: &str, argument: &Value) -> Option<Answer> {
         match f {
-            "read" => return Some(self.value.clone().into()),
+            "read" => return Some(Answer { value: self.value.clone(), version: self.version }),
             "cas" if argument[0] != self.value => return None,
             "cas" => self.value = argument[1].clone(),
             _ => self.value = argument.clone(),
         }
-        Some(argument.clone().into())
+        self.version = self.version.map(|version| version + 1);
+        Some(Answer { value: argument.clone(), version: self.version })
     }
 
     fn lie(&mut self, rng: &mut ChaCha8Rng, knobs: &Knobs, f: &str, argument: &Value) -> Answer {
-        if f == "read" { self.some(rng, knobs).into() } else { argument.clone().into() }
+        let value = if f == "read" { self.some(rng, knobs) } else { argument.clone() };
+        Answer { value, version: self.version.map(|version| version + rng.random_range(-1..=1)) }
     }
 }
 
@@ -79,4 +83,9 @@ fn cas_register_whose_failures_tell() {
 fn cas_register_with_another_beginning() {
     let rules = RegisterRules { initial: json!(1), null_reads: NullReads::TellNothing, ..RegisterRules::default() };
     fuzz(&CasRegister { rules }, |_| Cell { has_cas: true, value: json!(1), ..Cell::default() });
+}
+
+#[test]
+fn cas_register_with_versions() {
+    fuzz(&CasRegister::default(), |_| Cell { has_cas: true, version: Some(0), ..Cell::default() });
 }

@@ -1,4 +1,7 @@
-//! Registers whose every value was produced once: judged without a search.
+//! Registers judged without a search: those whose every value was produced once, and those of which the system told the
+//! [`versions`].
+//!
+//! # Unique values
 //!
 //! If no value is written twice, each observer has one possible source. All operations on one value form a *cluster*;
 //! in a legal order a cluster is contiguous: its producer, then its readers, then the compare-and-set, if any, that
@@ -17,27 +20,32 @@
 mod blocks;
 mod clusters;
 mod refute;
+mod versions;
 
 use super::problem::Problem;
+use crate::judgement::Decider;
 use crate::model::Model;
 use clusters::Clusters;
 
 /// What was found.
 #[derive(Debug)]
 pub(super) enum Judged {
-    /// A legal order of the calls, by their numbers.
-    Order(Vec<usize>),
-    /// These calls contradict each other.
-    Refuted(Vec<usize>),
-    /// This is not for here: a value was produced twice, or the object is no register.
-    NotUnique,
+    /// A legal order of the calls, by their numbers, and what decided.
+    Order(Vec<usize>, Decider),
+    /// These calls contradict each other, and what decided.
+    Refuted(Vec<usize>, Decider),
+    /// This is not for here: the object is no register, or a value was produced twice and the versions give no order.
+    Undecided,
 }
 
 /// Judges a problem, if it is of this kind.
 pub(super) fn judge<M: Model>(model: &M, problem: &Problem<M>) -> Judged {
-    let Some(clusters) = Clusters::new(model, problem) else { return Judged::NotUnique };
+    let Some(clusters) = Clusters::new(model, problem) else {
+        let order = versions::order(model, problem);
+        return order.map_or(Judged::Undecided, |order| Judged::Order(order, Decider::Versions));
+    };
     match clusters.blocks() {
-        Ok(blocks) => Judged::Order(clusters.order(&blocks)),
-        Err(broken) => Judged::Refuted(clusters.refute(broken)),
+        Ok(blocks) => Judged::Order(clusters.order(&blocks), Decider::UniqueValues),
+        Err(broken) => Judged::Refuted(clusters.refute(broken), Decider::UniqueValues),
     }
 }
