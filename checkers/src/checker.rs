@@ -10,6 +10,7 @@ use crate::model::{Named, Parameters};
 use crate::set::LocalReads;
 use crate::transactions::{self, Promise};
 use crate::verdict::{Verdict, Witness};
+use crate::verify::Proof;
 use crate::{lease, pairs, session, set};
 
 /// What a history can be judged by.
@@ -98,6 +99,17 @@ impl Checker {
             judgement.verdict = judgement.verdict.worst(Verdict::Unknown { reason });
         }
         judgement
+    }
+
+    /// Verifies its judgement of a history by a separate program, where it has a proof that can be tried.
+    ///
+    /// # Errors
+    /// What is wrong with the proof.
+    pub fn verify(self, parameters: &Parameters, tape: &dyn Tape, judgement: &Judgement) -> Result<Proof, String> {
+        match self.how() {
+            How::Model(model) => model.verify(parameters, tape, judgement),
+            How::Whole(_) | How::Transactions(_) => Ok(Proof::Nothing),
+        }
     }
 
     /// Begins a check that is fed event by event.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use grudge_checkers::checker::Checker;
 use grudge_checkers::history::{History, csv};
 use grudge_checkers::linearizability::Limits;
+use grudge_checkers::model::Parameters;
 use grudge_checkers::set::LocalReads;
 use grudge_checkers::verdict::Verdict;
 use grudge_checkers::{lease, set};
@@ -15,7 +16,13 @@ fn judge(checker: &str, history: &History) -> Verdict {
     match checker {
         "set-local" => set::check(history, LocalReads::AreJudged),
         "lease-outlived" => lease::outlived(history, Duration::from_secs(1)),
-        name => name.parse::<Checker>().expect("a checker").check(history, &Limits::default()),
+        name => {
+            let checker: Checker = name.parse().expect("a checker");
+            let judgement = checker.judge(history, &Limits::default());
+            let verified = checker.verify(&Parameters::default(), history, &judgement);
+            verified.unwrap_or_else(|error| panic!("{error}: {}", judgement.verdict));
+            judgement.verdict
+        }
     }
 }
 

@@ -20,10 +20,11 @@ pub use mutex::{Mutex, MutexOp};
 pub use register::{CasRegister, FailedCas, NullReads, Register, RegisterOp, RegisterRules};
 pub use retold::{Read, Retold};
 
-use crate::history::{History, Operation};
-use crate::judgement::Checking;
+use crate::history::{History, Operation, Tape};
+use crate::judgement::{Checking, Judgement};
 use crate::linearizability::{self, Limits};
 use crate::verdict::Verdict;
+use crate::verify;
 
 /// A sequential object.
 ///
@@ -230,6 +231,19 @@ impl Named {
     #[must_use]
     pub fn begin_with(self, parameters: &Parameters, limits: &Limits) -> Box<dyn Checking> {
         with_model!(self, parameters, model => linearizability::begin(model, limits))
+    }
+
+    /// Verifies a judgement by a program that knows the object and not this model of it.
+    ///
+    /// # Errors
+    /// What is wrong with the proof.
+    pub fn verify(
+        self,
+        parameters: &Parameters,
+        tape: &dyn Tape,
+        judgement: &Judgement,
+    ) -> Result<verify::Proof, String> {
+        with_model!(self, parameters, model => verify::verify(&model, tape, judgement))
     }
 }
 

@@ -1,5 +1,20 @@
 //! A second opinion on a judgement, by a separate and simple program.
 //!
+//! ```
+//! use grudge_checkers::checker::Checker;
+//! use grudge_checkers::history::csv;
+//! use grudge_checkers::model::Parameters;
+//! use grudge_checkers::verify::Proof;
+//!
+//! let rows = "process,type,f,value\n0,invoke,write,1\n1,invoke,read,\n0,ok,write,1\n1,ok,read,1\n";
+//! let (history, _) = csv::read(rows.as_bytes());
+//! let checker: Checker = "register".parse().unwrap();
+//! let mut judgement = checker.judge(&history, &Default::default());
+//! assert_eq!(checker.verify(&Parameters::default(), &history, &judgement), Ok(Proof::Orders { operations: 2 }));
+//! judgement.orders[0].order.reverse();
+//! assert!(checker.verify(&Parameters::default(), &history, &judgement).is_err());
+//! ```
+//!
 //! A *replay* knows an object as plainly as it can be written down: it works on the JSON of the history and shares no step
 //! with the [models](crate::model), so that one mistake cannot fool both. A legal order is believed after it was
 //! replayed; a witness after every order of its few operations was tried.
@@ -11,11 +26,65 @@ mod register;
 mod trial;
 mod witness;
 
-use crate::history::{Event, Operation, Outcome};
+use crate::history::{Event, History, Operation, Outcome, Tape};
+use crate::judgement::Judgement;
+use crate::verdict::Verdict;
 
 pub use order::verify_orders;
 pub use trial::is_linearizable;
 pub use witness::{spare_operation, verify_witness};
+
+/// What a judgement was found to rest on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Legal orders, which were replayed.
+    Orders {
+        /// How many operations are in order.
+        operations: usize,
+    },
+    /// A contradiction, of which every order was tried.
+    Contradiction {
+        /// How many events the witness shows.
+        events: usize,
+    },
+    /// It offers no proof that could be tried: it is unknown, or what decided hands out no orders.
+    Nothing,
+}
+
+/// How many steps the trial of a witness may take.
+const STEPS: u64 = 20_000_000;
+
+/// Verifies a judgement of the history by the object that was judged. In n log n, with the history in memory.
+///
+/// # Errors
+/// What is wrong with the proof, in words; or the history cannot be read again.
+pub fn verify<R: Replay>(object: &R, tape: &dyn Tape, judgement: &Judgement) -> Result<Proof, String> {
+    let operations = judgement.orders.iter().map(|order| order.order.len()).sum();
+    match &judgement.verdict {
+        Verdict::Valid if operations > 0 => {
+            verify_orders(object, &recorded(tape)?, &judgement.orders)?;
+            Ok(Proof::Orders { operations })
+        }
+        Verdict::Invalid { witness } => {
+            verify_witness(object, &recorded(tape)?, witness, STEPS)?;
+            Ok(Proof::Contradiction { events: witness.events.len() })
+        }
+        Verdict::Valid | Verdict::Unknown { .. } => Ok(Proof::Nothing),
+    }
+}
+
+/// The whole history, without what no replay asks for.
+fn recorded(tape: &dyn Tape) -> Result<History, String> {
+    let mut history = History::default();
+    let mut record = |event: &Event| {
+        let Event { index, time, process, kind, version, .. } = *event;
+        let (f, key, value) = (event.f.clone(), event.key.clone(), event.value.clone());
+        let (node, error, extra) = (None, None, Vec::new());
+        history.events.push(Event { index, time, process, kind, f, key, value, node, error, version, extra });
+    };
+    tape.play(&mut record).map_err(|damage| format!("the history cannot be read again: {damage}"))?;
+    Ok(history)
+}
 
 /// An object that does operations one after another, on the JSON of the history.
 pub trait Replay {

@@ -1,6 +1,6 @@
 //! Replays legal orders.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::{Part, Replay};
 use crate::history::History;
@@ -15,9 +15,9 @@ pub fn verify_orders<R: Replay>(object: &R, history: &History, orders: &[Lineari
     let operations = history.operations().map_err(|error| error.to_string())?;
     let parts: Vec<Part> = operations.iter().map(|operation| object.part(operation)).collect();
     let mut placed = vec![false; operations.len()];
-    let mut keys: BTreeMap<Option<&str>, ()> = BTreeMap::new();
+    let mut keys: BTreeSet<Option<&str>> = BTreeSet::new();
     for Linearization { key, order } in orders {
-        if keys.insert(key.as_deref(), ()).is_some() {
+        if !keys.insert(key.as_deref()) {
             return Err(format!("two orders are given for {}", object_of(key.as_deref())));
         }
         let mut memory = object.start();
