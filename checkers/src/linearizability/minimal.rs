@@ -160,7 +160,7 @@ impl<M: Model> Part<'_, M> {
         let mut calls: Vec<Call<M::Op>> = part.values().cloned().collect();
         expire(self.model, &mut calls);
         let allowance = Allowance::new(self.deadline, PER_ATTEMPT);
-        matches!(search(self.model, &self.problem.init, &calls, allowance.share()), Found::Stuck { .. })
+        matches!(search(self.model, &self.problem.init, &calls, &allowance), Found::Stuck { .. })
     }
 }
 

@@ -250,7 +250,7 @@ fn by_search<M: Model>(
     allowance: &Allowance,
     limits: &Limits,
 ) -> Finding<M> {
-    match search::search(model, &problem.init, &problem.calls, allowance.share()) {
+    match search::search(model, &problem.init, &problem.calls, allowance) {
         Found::Order(order) => Finding::Order(linearization(&problem, key, order)),
         Found::Stuck { blocker } => {
             let at = problem.calls[blocker].end;

@@ -135,6 +135,6 @@ impl<M: Model> Shrinking<'_, M> {
         let mut calls = self.part(kept);
         expire(self.model, &mut calls);
         let allowance = Allowance::new(self.deadline, PER_ATTEMPT);
-        matches!(search(self.model, self.init, &calls, allowance.share()), Found::Stuck { .. })
+        matches!(search(self.model, self.init, &calls, &allowance), Found::Stuck { .. })
     }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod arbitrary;
+pub mod contended;
 pub mod fuzz;
 pub mod linearizable;
 pub mod random;

@@ -16,6 +16,8 @@ pub(super) struct Configuration<B> {
     /// possible to put a call in order without anybody seeing it.
     pub(super) left: B,
     pub(super) state: u32,
+    /// How many calls were used that are not counted.
+    pub(super) cost: u32,
     /// How it was reached.
     pub(super) path: u32,
 }
@@ -24,10 +26,14 @@ pub(super) struct Configuration<B> {
 const DEAD: u32 = u32::MAX;
 
 impl<B: Bits> Configuration<B> {
-    /// Whether whatever continues the other also continues this one: in the same state less is owed and more is left.
+    /// Whether whatever continues the other also continues this one, and as cheaply: in the same state less is owed and
+    /// more is left.
     #[inline]
     fn covers(&self, other: &Self) -> bool {
-        self.state == other.state && self.owed.is_subset(&other.owed) && other.left.is_subset(&self.left)
+        self.state == other.state
+            && self.cost <= other.cost
+            && self.owed.is_subset(&other.owed)
+            && other.left.is_subset(&self.left)
     }
 
     #[inline]

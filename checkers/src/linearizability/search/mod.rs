@@ -28,6 +28,14 @@
 //! So a configuration stands for many orders at once, all of which it can continue as if it were the best of them.
 //! Another with the same state which is owed at least as much and has at most as much left is superfluous.
 //!
+//! # Crashed calls
+//!
+//! A call that never returned stays pending, and which of many such calls are left makes many configurations of one.
+//! At first they are not counted: each can be used again and again. If there is no order even so, there is none. If
+//! there is one (of those found, one with few such uses), it may be that no call is used too often: then it is legal.
+//! Otherwise the kinds of those that were are counted from now on, and the search begins anew: counterexample-guided
+//! abstraction refinement (Clarke et al., 2000). At the latest when all kinds are counted the answer is exact.
+//!
 //! # Cost
 //!
 //! For each return the configurations held, times the uses that are tried to pass it. For registers there are a few
@@ -42,15 +50,16 @@ mod plan;
 mod states;
 mod window;
 
-use super::budget::{Budget, Spent};
+use super::budget::{Allowance, Budget, Spent};
 use super::problem::Call;
 use crate::model::Model;
 use bits::Bits;
 use frontier::{Configuration, Frontier};
+use order::Rebuilt;
 use path::{BEGINNING, Paths, Use};
 use plan::Plan;
 use states::{Interned, Known, States};
-use window::Window;
+use window::{Uncounted, Window};
 
 /// What a search came to.
 #[derive(Debug)]
@@ -72,36 +81,45 @@ pub(super) enum Found {
 }
 
 /// Searches for a legal order of calls, which are sorted by their start.
-pub(super) fn search<M: Model>(model: &M, init: &M::State, calls: &[Call<M::Op>], budget: Budget<'_>) -> Found {
-    let mut budget = budget;
+pub(super) fn search<M: Model>(model: &M, init: &M::State, calls: &[Call<M::Op>], allowance: &Allowance) -> Found {
+    let mut budget = allowance.share();
     match Plan::new(model, calls, &mut budget) {
         Ok(plan) => match plan.width {
-            0..=64 => search_as::<M, [u64; 1]>(model, init, calls, &plan, budget),
-            65..=128 => search_as::<M, [u64; 2]>(model, init, calls, &plan, budget),
-            129..=256 => search_as::<M, [u64; 4]>(model, init, calls, &plan, budget),
-            _ => search_as::<M, Box<[u64]>>(model, init, calls, &plan, budget),
+            0..=64 => refine::<M, [u64; 1]>(model, init, calls, plan, allowance),
+            65..=128 => refine::<M, [u64; 2]>(model, init, calls, plan, allowance),
+            129..=256 => refine::<M, [u64; 4]>(model, init, calls, plan, allowance),
+            _ => refine::<M, Box<[u64]>>(model, init, calls, plan, allowance),
         },
         Err(spent) => Found::GaveUp { spent, prefix: Vec::new() },
     }
 }
 
-fn search_as<M: Model, B: Bits>(
+/// Searches with more and more kinds of crashed calls counted, until the answer is certain.
+fn refine<M: Model, B: Bits>(
     model: &M,
     init: &M::State,
     calls: &[Call<M::Op>],
-    plan: &Plan,
-    mut budget: Budget<'_>,
+    mut plan: Plan,
+    allowance: &Allowance,
 ) -> Found {
-    let ran = Interned::new(model, calls, init, plan, &mut budget)
-        .and_then(|mut known| run::<B>(plan, &mut known, &mut budget));
-    // All that the search held is free again.
-    drop(budget);
-    let order = |uses: &[Use], ranks| order::rebuild::<M, B>(model, init, calls, plan, uses, ranks);
-    match ran {
-        Ok(Ran::Through { uses }) => Found::Order(order(&uses, plan.returns.len())),
-        Ok(Ran::Stuck { rank }) => Found::Stuck { blocker: plan.returns[rank] as usize },
-        Ok(Ran::Spent { spent, uses, rank }) => Found::GaveUp { spent, prefix: order(&uses, rank) },
-        Err(spent) => Found::GaveUp { spent, prefix: Vec::new() },
+    loop {
+        let ran = {
+            let mut budget = allowance.share();
+            let known = Interned::new(model, calls, init, &plan, &mut budget);
+            known.and_then(|mut known| run::<B>(&plan, &mut known, &mut budget))
+        };
+        let rebuild = |uses: &[Use], ranks| order::rebuild::<M, B>(model, init, calls, &plan, uses, ranks);
+        match ran {
+            Ok(Ran::Through { uses }) => match rebuild(&uses, plan.returns.len()) {
+                Rebuilt { order, overused } if overused.is_empty() => return Found::Order(order),
+                Rebuilt { overused, .. } => plan.count(&overused),
+            },
+            Ok(Ran::Stuck { rank }) => return Found::Stuck { blocker: plan.returns[rank] as usize },
+            Ok(Ran::Spent { spent, uses, rank }) => {
+                return Found::GaveUp { spent, prefix: rebuild(&uses, rank).order };
+            }
+            Err(spent) => return Found::GaveUp { spent, prefix: Vec::new() },
+        }
     }
 }
 
@@ -115,7 +133,7 @@ enum Ran {
 fn run<B: Bits>(plan: &Plan, known: &mut dyn Known, budget: &mut Budget<'_>) -> Result<Ran, Spent> {
     let mut search = Search::<B> {
         plan,
-        window: Window::new(plan, budget)?,
+        window: Window::new(plan, Uncounted::AsTold, budget)?,
         states: States::new(known, plan),
         paths: Paths::default(),
         frontier: Frontier::new(),
@@ -124,7 +142,7 @@ fn run<B: Bits>(plan: &Plan, known: &mut dyn Known, budget: &mut Budget<'_>) -> 
         many_states: 0,
     };
     let none = search.window.none();
-    search.frontier.all.push(Configuration { owed: none.clone(), left: none, state: 0, path: BEGINNING });
+    search.frontier.all.push(Configuration { owed: none.clone(), left: none, state: 0, cost: 0, path: BEGINNING });
     for rank in 0..plan.returns.len() {
         if let Err(spent) = search.pass(rank, budget) {
             let uses = search.paths.to(search.frontier.all[0].path);
@@ -134,7 +152,8 @@ fn run<B: Bits>(plan: &Plan, known: &mut dyn Known, budget: &mut Budget<'_>) -> 
             return Ok(Ran::Stuck { rank });
         }
     }
-    Ok(Ran::Through { uses: search.paths.to(search.frontier.all[0].path) })
+    let cheapest = search.frontier.all.iter().min_by_key(|one| one.cost);
+    Ok(Ran::Through { uses: search.paths.to(cheapest.map_or(BEGINNING, |one| one.path)) })
 }
 
 struct Search<'a, B> {
@@ -278,8 +297,10 @@ impl<B: Bits> Search<'_, B> {
 /// After a call of this kind was used. What can be put in order in the new state is still owed.
 fn used<B: Bits>(window: &Window<'_, B>, plan: &Plan, from: &Configuration<B>, kind: u32, to: u32) -> Configuration<B> {
     let mut after = Configuration { state: to, ..from.clone() };
-    if let Some(slot) = window.of_kind(kind).find(|&slot| from.left.has(slot)) {
-        after.left.remove(slot);
+    match window.of_kind(kind).find(|&slot| from.left.has(slot)) {
+        Some(slot) if window.uncounted().has(slot) => after.cost += 1,
+        Some(slot) => after.left.remove(slot),
+        None => {}
     }
     if plan.kinds[kind as usize].overwrites {
         after.owed.subtract(window.overwriting());

@@ -14,10 +14,18 @@ use super::path::{BEGINNING, Use};
 use super::plan::Plan;
 use super::states::{Interned, States};
 use super::used;
-use super::window::Window;
+use super::window::{Uncounted, Window};
 use crate::model::Model;
 
 const NONE: u32 = u32::MAX;
+
+/// An order, as far as it goes.
+#[derive(Debug, Default)]
+pub(super) struct Rebuilt {
+    pub(super) order: Vec<usize>,
+    /// The kinds of calls that were used when none was left. The order ends before.
+    pub(super) overused: Vec<u32>,
+}
 
 /// The calls in the order that these uses make of them, up to the return with this rank.
 pub(super) fn rebuild<M: Model, B: Bits>(
@@ -27,25 +35,27 @@ pub(super) fn rebuild<M: Model, B: Bits>(
     plan: &Plan,
     uses: &[Use],
     ranks: usize,
-) -> Vec<usize> {
+) -> Rebuilt {
     // It goes one way only, and needs a few bytes for each call.
     let plenty = Allowance::unlimited();
     let budget = &mut plenty.share();
-    let order = Interned::new(model, calls, init, plan, budget).and_then(|mut known| {
+    let rebuilt = Interned::new(model, calls, init, plan, budget).and_then(|mut known| {
         let none = B::none(plan.width.div_ceil(64));
         let mut walk = Walk {
             plan,
-            window: Window::<B>::new(plan, budget)?,
+            window: Window::<B>::new(plan, Uncounted::Counted, budget)?,
             states: States::new(&mut known, plan),
-            now: Configuration { owed: none.clone(), left: none, state: 0, path: BEGINNING },
+            now: Configuration { owed: none.clone(), left: none, state: 0, cost: 0, path: BEGINNING },
             clock: 0,
             matched: Vec::with_capacity(uses.len()),
             unseen: Vec::new(),
+            overused: Vec::new(),
         };
         walk.along(uses, ranks, budget)?;
-        Ok(walk.order())
+        let overused = std::mem::take(&mut walk.overused);
+        Ok(Rebuilt { order: walk.order(), overused })
     });
-    order.unwrap_or_default()
+    rebuilt.unwrap_or_default()
 }
 
 /// A use, the call that it took of those left, and the call that was owed and no longer is, if any.
@@ -65,6 +75,7 @@ struct Walk<'a, B> {
     matched: Vec<Matched>,
     /// When calls that were owed could be put in order unseen.
     unseen: Vec<(u32, u32)>,
+    overused: Vec<u32>,
 }
 
 impl<B: Bits> Walk<'_, B> {
@@ -100,7 +111,9 @@ impl<B: Bits> Walk<'_, B> {
     fn put_unseen(&mut self, slots: &B) {
         self.clock += 1;
         let (clock, window) = (self.clock, &self.window);
-        self.unseen.extend(slots.members().map(|slot| (clock, window.call(slot))));
+        if self.overused.is_empty() {
+            self.unseen.extend(slots.members().map(|slot| (clock, window.call(slot))));
+        }
         self.now.owed.subtract(slots);
     }
 
@@ -108,7 +121,12 @@ impl<B: Bits> Walk<'_, B> {
         let first = |of: &B| self.window.of_kind(kind).find(|&slot| of.has(slot)).map(|slot| self.window.call(slot));
         let (left, owed) = (first(&self.now.left), first(&self.now.owed));
         let to = self.states.step(self.now.state, kind, budget)?;
-        let (Some(left), Some(to)) = (left, to) else { unreachable!("the search has gone this way") };
+        let to = to.expect("the search has gone this way");
+        let Some(left) = left else {
+            self.overused.push(kind);
+            self.now.state = to;
+            return Ok(());
+        };
         if self.plan.kinds[kind as usize].overwrites {
             let mut unseen = self.window.overwriting().clone();
             unseen.keep(&self.now.owed);
@@ -118,7 +136,9 @@ impl<B: Bits> Walk<'_, B> {
             self.put_unseen(&unseen);
         }
         self.clock += 1;
-        self.matched.push(Matched { at: self.clock, left, owed: owed.unwrap_or(NONE) });
+        if self.overused.is_empty() {
+            self.matched.push(Matched { at: self.clock, left, owed: owed.unwrap_or(NONE) });
+        }
         self.now = used(&self.window, self.plan, &self.now, kind, to);
         self.settle(budget)
     }

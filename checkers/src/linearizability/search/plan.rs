@@ -33,6 +33,8 @@ pub(super) struct Kind {
     pub(super) pure: bool,
     /// Legal everywhere, and forgets the state.
     pub(super) overwrites: bool,
+    /// Each use of a call that may have happened uses it up.
+    pub(super) counted: bool,
     /// One of its calls.
     pub(super) call: u32,
 }
@@ -58,7 +60,10 @@ impl Plan {
         for (at, call) in calls.iter().enumerate() {
             let kind = *numbers.entry(&call.op).or_insert_with(|| {
                 let (pure, overwrites) = (model.is_pure(&call.op), model.overwrites(&call.op));
-                kinds.push(Kind { pure, overwrites, call: at as u32 });
+                // What replaces a value leads to few states however often it is used. Others are better counted.
+                let replaces = model.produces(&call.op).is_some() && model.observes(&call.op).is_some();
+                let counted = !overwrites && !replaces;
+                kinds.push(Kind { pure, overwrites, counted, call: at as u32 });
                 kinds.len() as u32 - 1
             });
             let role = match (call.must, kinds[kind as usize].pure) {
@@ -99,6 +104,11 @@ impl Plan {
             }
         }
         widest
+    }
+
+    /// From now on calls of these kinds are counted.
+    pub(super) fn count(&mut self, kinds: &[u32]) {
+        kinds.iter().for_each(|&kind| self.kinds[kind as usize].counted = true);
     }
 
     pub(super) fn kind(&self, call: u32) -> u32 {

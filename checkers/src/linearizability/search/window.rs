@@ -25,9 +25,21 @@ pub(super) struct Window<'p, B> {
     overwriting: B,
     /// Pending calls that happened, change the state, and do not overwrite.
     hard: B,
+    /// Pending calls that a use does not use up.
+    uncounted: B,
+    heed: Uncounted,
     /// For each state, the pending calls that change nothing there, and at which return that was found out.
     still: Vec<(u32, B)>,
     rank: u32,
+}
+
+/// What becomes of calls that are not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Uncounted {
+    /// They are not counted.
+    AsTold,
+    /// They are counted all the same.
+    Counted,
 }
 
 /// What came and went before a return.
@@ -41,7 +53,7 @@ pub(super) struct Change<B> {
 }
 
 impl<'p, B: Bits> Window<'p, B> {
-    pub(super) fn new(plan: &'p Plan, budget: &mut Budget<'_>) -> Result<Self, Spent> {
+    pub(super) fn new(plan: &'p Plan, heed: Uncounted, budget: &mut Budget<'_>) -> Result<Self, Spent> {
         budget.take(plan.width * 3 * size_of::<u32>())?;
         let words = plan.width.div_ceil(64);
         Ok(Window {
@@ -56,6 +68,8 @@ impl<'p, B: Bits> Window<'p, B> {
             kinds: Vec::new(),
             overwriting: B::none(words),
             hard: B::none(words),
+            uncounted: B::none(words),
+            heed,
             still: Vec::new(),
             rank: 0,
         })
@@ -107,6 +121,9 @@ impl<'p, B: Bits> Window<'p, B> {
         } else if planned.role == Role::Must && !kind.pure {
             self.hard.insert(slot);
         }
+        if planned.role == Role::May && !kind.counted && self.heed == Uncounted::AsTold {
+            self.uncounted.insert(slot);
+        }
         let mut at = self.first[planned.kind as usize];
         if at == NONE {
             self.kinds.push(planned.kind);
@@ -137,6 +154,7 @@ impl<'p, B: Bits> Window<'p, B> {
         }
         self.overwriting.remove(slot);
         self.hard.remove(slot);
+        self.uncounted.remove(slot);
         self.free.push(slot);
     }
 
@@ -168,6 +186,10 @@ impl<'p, B: Bits> Window<'p, B> {
 
     pub(super) fn overwriting(&self) -> &B {
         &self.overwriting
+    }
+
+    pub(super) fn uncounted(&self) -> &B {
+        &self.uncounted
     }
 
     pub(super) fn hard(&self) -> &B {
