@@ -149,6 +149,9 @@ impl Checker {
     }
 }
 
+/// Other names that histories of others are known by.
+const ALIASES: [(&str, &str); 1] = [("append-kv", "kv")];
+
 /// How a checker goes about it.
 enum How {
     Model(Named),
@@ -186,7 +189,8 @@ impl FromStr for Checker {
         if text.starts_with("list-append") || text.starts_with("rw-register") {
             return text.parse().map(Checker::Transactions);
         }
-        Checker::all().find(|checker| checker.name() == text).ok_or_else(|| {
+        let name = ALIASES.iter().find(|(alias, _)| *alias == text).map_or(text, |(_, name)| name);
+        Checker::all().find(|checker| checker.name() == name).ok_or_else(|| {
             let names = Checker::all().map(Checker::name).collect::<Vec<_>>().join(", ");
             format!("there is no checker `{text}`; there are: {names}")
         })

@@ -16,7 +16,7 @@ use super::problem::{Call, NEVER, Problem, expire};
 use super::search::{Found, search};
 use super::shrink::PER_ATTEMPT;
 use super::sources::pairs;
-use crate::model::{Datum, Family, Model};
+use crate::model::{Datum, Family, Model, Needs};
 
 /// The same calls without those that can be spared, told as they stood when the last of them returned that happened.
 pub(super) fn minimal<M: Model>(
@@ -25,6 +25,10 @@ pub(super) fn minimal<M: Model>(
     calls: Vec<Call<M::Op>>,
     deadline: Instant,
 ) -> Vec<Call<M::Op>> {
+    // Nothing of what shrinking left can go without what needs it.
+    if !matches!(model.needs(), Needs::NoOthers) {
+        return calls;
+    }
     let Some(now) = calls.iter().filter(|call| call.must).map(|call| call.end).max() else { return calls };
     let before = &problem.calls[..problem.calls.partition_point(|call| call.start < now)];
     let number = |call: &Call<M::Op>| before.binary_search_by_key(&call.start, |call| call.start).ok();

@@ -16,7 +16,7 @@ use super::budget::Allowance;
 use super::problem::{Call, NEVER, Problem, expire};
 use super::search::{Found, search};
 use super::sources::needed_by;
-use crate::model::Model;
+use crate::model::{Model, Needs};
 
 /// Memory for one attempt: one that needs more counts as not removable.
 pub(super) const PER_ATTEMPT: usize = 16 << 20;
@@ -122,9 +122,21 @@ impl<M: Model> Shrinking<'_, M> {
                     self.model.is_paired() || self.model.observes(op).or(self.model.excludes(op)).is_some()
                 };
                 next.extend(self.needed_by[call].iter().copied().filter(still));
+                next.extend(self.in_need_of(call));
             }
         }
         gone
+    }
+
+    /// Those that may need this call for more than its product.
+    fn in_need_of(&self, call: usize) -> Vec<usize> {
+        let Call { op: on, start, .. } = &self.calls[call];
+        let after = self.calls.iter().enumerate().filter(|(_, other)| other.end > *start);
+        match self.model.needs() {
+            Needs::AllBefore if !self.model.is_pure(on) => after.map(|(at, _)| at).collect(),
+            Needs::NoOthers | Needs::AllBefore => Vec::new(),
+            Needs::These(needs) => after.filter(|(_, other)| needs(&other.op, on)).map(|(at, _)| at).collect(),
+        }
     }
 
     fn part(&self, kept: &[usize]) -> Vec<Call<M::Op>> {

@@ -12,7 +12,7 @@
 
 use serde_json::Value;
 
-use super::{Data, Datum, Forced, Meaning, Model, Story, unknown_f};
+use super::{Data, Datum, Forced, Meaning, Model, Needs, Story, unknown_f};
 use crate::history::{Operation, Outcome};
 
 /// A lock whose holders carry growing tokens.
@@ -91,6 +91,10 @@ impl Model for FencedMutex {
             FencedOp::Prove(..) => *state,
             FencedOp::Release(..) => FencedState { current: None, ..*state },
         })
+    }
+
+    fn needs(&self) -> Needs<FencedOp> {
+        Needs::NoOthers
     }
 
     fn is_pure(&self, op: &FencedOp) -> bool {

@@ -7,6 +7,7 @@
 
 mod datum;
 mod fenced;
+mod kv;
 mod mutex;
 mod register;
 mod retold;
@@ -16,6 +17,7 @@ use std::hash::Hash;
 
 pub use datum::{Data, Datum};
 pub use fenced::{FencedMutex, FencedOp, FencedState};
+pub use kv::{Kv, KvOp, Text};
 pub use mutex::{Mutex, MutexOp};
 pub use register::{CasRegister, FailedCas, NullReads, Register, RegisterOp, RegisterRules};
 pub use retold::{Read, Retold};
@@ -98,6 +100,12 @@ pub trait Model: Sync {
         None
     }
 
+    /// Which operations another may need to be legal, beside what it says that it [observes](Model::observes) and
+    /// [excludes](Model::excludes) and its [pair](Model::is_paired): of what is needed a witness leaves nothing out.
+    fn needs(&self) -> Needs<Self::Op> {
+        Needs::AllBefore
+    }
+
     /// Whether a process makes its calls in pairs, so that leaving out one of a pair leaves out the other.
     fn is_paired(&self) -> bool {
         false
@@ -128,6 +136,18 @@ pub enum Family {
     /// What an operation produces is the whole state after it, whatever the state was before, and what it observes was the
     /// whole state.
     Register,
+}
+
+/// Which operations another may need to be legal: if they are taken out of a legal order and it stays, the order may not be
+/// legal any more.
+#[derive(Clone, Copy, Debug)]
+pub enum Needs<Op> {
+    /// No others than it says.
+    NoOthers,
+    /// Any before it that is not pure.
+    AllBefore,
+    /// Those before it of which this is true: of the one that needs and the one that is needed.
+    These(fn(&Op, &Op) -> bool),
 }
 
 /// How an operation enters the search for a legal order.
@@ -180,6 +200,8 @@ pub enum Named {
     Mutex,
     /// [`FencedMutex`].
     FencedMutex,
+    /// [`Kv`].
+    Kv,
 }
 
 /// Does something with the model of this name.
@@ -191,6 +213,7 @@ macro_rules! with_model {
             Named::CasRegister => with_model!($model = CasRegister { rules: registers.clone() } => $do),
             Named::Mutex => with_model!($model = Mutex => $do),
             Named::FencedMutex => with_model!($model = FencedMutex => $do),
+            Named::Kv => with_model!($model = Kv => $do),
         }
     }};
     ($model:ident = $is:expr => $do:expr) => {{
@@ -201,7 +224,7 @@ macro_rules! with_model {
 
 impl Named {
     /// All of them.
-    pub const ALL: [Named; 4] = [Named::Register, Named::CasRegister, Named::Mutex, Named::FencedMutex];
+    pub const ALL: [Named; 5] = [Named::Register, Named::CasRegister, Named::Mutex, Named::FencedMutex, Named::Kv];
 
     /// Its name on a command line.
     #[must_use]

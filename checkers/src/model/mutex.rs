@@ -3,7 +3,7 @@
 //! A lock that rests on leases cannot keep this promise when a holder is paused for longer than its lease; see
 //! [`FencedMutex`](super::FencedMutex) for the promise it can keep.
 
-use super::{Data, Meaning, Model, unknown_f};
+use super::{Data, Meaning, Model, Needs, unknown_f};
 use crate::history::{Operation, Outcome};
 
 /// A lock that is held or not. As in the field it does not ask who releases it, since a client that lost its
@@ -53,6 +53,10 @@ impl Model for Mutex {
             (MutexOp::Release, true) => Some(false),
             _ => None,
         }
+    }
+
+    fn needs(&self) -> Needs<MutexOp> {
+        Needs::NoOthers
     }
 
     fn is_paired(&self) -> bool {

@@ -12,7 +12,7 @@
 
 use serde_json::Value;
 
-use super::{Data, Datum, Family, Forced, Meaning, Model, Story, unknown_f};
+use super::{Data, Datum, Family, Forced, Meaning, Model, Needs, Story, unknown_f};
 use crate::history::{Operation, Outcome};
 
 /// What the operations of a history do not say about its registers.
@@ -248,6 +248,10 @@ macro_rules! register_model {
 
             fn family(&self) -> Family {
                 self.rules.family()
+            }
+
+            fn needs(&self) -> Needs<RegisterOp> {
+                Needs::NoOthers
             }
 
             fn weaken(&self, op: &RegisterOp) -> Option<RegisterOp> {

@@ -1,6 +1,6 @@
 //! A model whose operations are read in another way.
 
-use super::{Data, Datum, Family, Forced, Meaning, Model, Story};
+use super::{Data, Datum, Family, Forced, Meaning, Model, Needs, Story};
 use crate::history::Operation;
 
 /// How an operation is read: as [`Model::read`].
@@ -71,6 +71,10 @@ impl<M: Model> Model for Retold<M> {
 
     fn weaken(&self, op: &M::Op) -> Option<M::Op> {
         self.model.weaken(op)
+    }
+
+    fn needs(&self) -> Needs<M::Op> {
+        self.model.needs()
     }
 
     fn is_paired(&self) -> bool {

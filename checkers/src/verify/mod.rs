@@ -20,6 +20,7 @@
 //! replayed; a witness after every order of its few operations was tried.
 
 mod fenced;
+mod kv;
 mod mutex;
 mod order;
 mod register;

@@ -5,5 +5,6 @@
 mod common;
 
 mod fenced;
+mod kv;
 mod mutex;
 mod register;
