@@ -7,6 +7,7 @@ use crate::judgement::{Checking, Judgement};
 use crate::ladder::{self, Ladder, Level};
 use crate::linearizability::Limits;
 use crate::model::{Named, Parameters};
+use crate::online::{Reads, Watch};
 use crate::set::LocalReads;
 use crate::transactions::{self, Promise};
 use crate::verdict::{Verdict, Witness};
@@ -126,6 +127,18 @@ impl Checker {
             How::Model(model) => model.begin_with(parameters, limits),
             How::Transactions(promise) => transactions::begin(promise),
         }
+    }
+
+    /// Begins a check that watches a system while it runs: it answers at the moment of a violation. None if there is no
+    /// such check of this; see [`online`](crate::online).
+    #[must_use]
+    pub fn watch(self) -> Option<Box<dyn Checking>> {
+        Some(Box::new(match self {
+            Checker::Linearizable(Named::Register | Named::CasRegister) => Watch::registers(Reads::Judged),
+            Checker::Linearizable(Named::FencedMutex) => Watch::fenced_mutexes(),
+            Checker::Session => Watch::sessions(),
+            _ => return None,
+        }))
     }
 
     fn how(self) -> How {

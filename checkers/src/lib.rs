@@ -26,6 +26,7 @@ pub mod ladder;
 pub mod lease;
 pub mod linearizability;
 pub mod model;
+pub mod online;
 pub mod pairs;
 pub mod session;
 pub mod set;

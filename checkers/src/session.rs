@@ -18,6 +18,7 @@
 //! It costs n log n.
 
 use std::collections::BTreeMap;
+use std::hash::Hash;
 
 use rustc_hash::FxHashMap;
 use serde_json::Value;
@@ -34,125 +35,158 @@ pub fn check(history: &History) -> Verdict {
         Ok(operations) => operations,
         Err(error) => return Verdict::Unknown { reason: error.to_string() },
     };
-    let mut sessions: BTreeMap<Process, Session<'_>> = BTreeMap::new();
-    let mut witnesses = 0;
+    let mut sessions: BTreeMap<Process, Session<Option<&str>, Operation<'_>>> = BTreeMap::new();
+    let mut witnessed = false;
     for operation in operations.iter().filter(|operation| operation.outcome() == Outcome::Ok) {
+        let Some(step) = Step::of(operation) else { continue };
+        witnessed |= step.has_version();
         let session = sessions.entry(operation.process()).or_default();
-        let Some(seen) = Seen::of(operation) else {
-            if !matches!(operation.f(), "read" | "write") {
-                session.moved = Some(*operation);
-            }
-            continue;
-        };
-        witnesses += usize::from(seen.version > NOTHING);
-        if let Some(broken) = session.judge(&seen) {
-            return Verdict::Invalid { witness: broken.witness(&seen, session.moved) };
+        if let Some(broken) = session.take(operation.key(), step, *operation) {
+            return Verdict::Invalid { witness: broken.witness(|operation| *operation) };
         }
-        session.note(seen);
     }
-    if witnesses == 0 {
-        let reason = "no operation that succeeded has a version, so nobody knows which state it saw".to_owned();
-        return Verdict::Unknown { reason };
+    if !witnessed {
+        return Verdict::Unknown { reason: NO_VERSIONS.to_owned() };
     }
     Verdict::Valid
 }
 
+/// Why nothing can be said.
+pub(crate) const NO_VERSIONS: &str = "no operation that succeeded has a version, so nobody knows which state it saw";
+
 /// Before every version.
 const NOTHING: i64 = i64::MIN;
 
-/// A read or a write, and its version.
-#[derive(Clone, Copy)]
-struct Seen<'h> {
-    operation: Operation<'h>,
-    version: i64,
+/// What a session did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It read this version.
+    Read(i64),
+    /// It wrote this version.
+    Write(i64),
+    /// Something else; it may have gone to another server.
+    Other,
 }
 
-impl<'h> Seen<'h> {
-    fn of(operation: &Operation<'h>) -> Option<Self> {
+impl Step {
+    /// None if an operation that succeeded is not judged.
+    pub(crate) fn of(operation: &Operation<'_>) -> Option<Step> {
         let completion = operation.completion?;
-        let version = match (operation.f(), completion.version) {
-            ("read" | "write", Some(version)) => version,
-            ("read", None) if completion.value == Value::Null => NOTHING,
-            _ => return None,
-        };
-        Some(Seen { operation: *operation, version })
+        match (operation.f(), completion.version) {
+            ("read", Some(version)) => Some(Step::Read(version)),
+            ("write", Some(version)) => Some(Step::Write(version)),
+            ("read", None) if completion.value == Value::Null => Some(Step::Read(NOTHING)),
+            ("read" | "write", None) => None,
+            _ => Some(Step::Other),
+        }
     }
 
-    fn is_write(&self) -> bool {
-        self.operation.f() == "write"
+    pub(crate) fn has_version(self) -> bool {
+        matches!(self, Step::Read(version) | Step::Write(version) if version > NOTHING)
     }
 }
 
-/// What a session has seen.
-#[derive(Default)]
-struct Session<'h> {
+/// What was read or written, by an operation that is remembered as `O`.
+#[derive(Clone)]
+struct Seen<O> {
+    operation: O,
+    version: i64,
+    is_write: bool,
+}
+
+/// What a session has seen, of keys that are remembered as `K`.
+pub(crate) struct Session<K, O> {
     /// Of each key the newest.
-    newest: FxHashMap<Option<&'h str>, Seen<'h>>,
+    newest: FxHashMap<K, Seen<O>>,
     /// Of all keys the newest.
-    top: Option<Seen<'h>>,
+    top: Option<Seen<O>>,
     /// How it last came to another server.
-    moved: Option<Operation<'h>>,
+    moved: Option<O>,
 }
 
-/// A guarantee, and what was seen before.
-struct Broken<'h> {
-    guarantee: &'static str,
-    before: Seen<'h>,
-}
-
-impl<'h> Session<'h> {
-    fn judge(&self, seen: &Seen<'h>) -> Option<Broken<'h>> {
-        let before = if seen.is_write() {
-            self.top.filter(|before| seen.version <= before.version)?
-        } else {
-            *self.newest.get(&seen.operation.key()).filter(|before| seen.version < before.version)?
-        };
-        let guarantee = match (before.is_write(), seen.is_write()) {
-            (false, false) => "monotonic reads",
-            (true, false) => "read your writes",
-            (true, true) => "monotonic writes",
-            (false, true) => "writes follow reads",
-        };
-        Some(Broken { guarantee, before })
+impl<K, O> Default for Session<K, O> {
+    fn default() -> Self {
+        Session { newest: FxHashMap::default(), top: None, moved: None }
     }
+}
 
-    fn note(&mut self, seen: Seen<'h>) {
-        let newest = self.newest.entry(seen.operation.key()).or_insert(seen);
-        if newest.version < seen.version {
+/// A guarantee, what was seen before, and what was seen after it.
+pub(crate) struct Broken<O> {
+    guarantee: &'static str,
+    before: Seen<O>,
+    moved: Option<O>,
+    seen: Seen<O>,
+}
+
+impl<K: Eq + Hash, O: Clone> Session<K, O> {
+    /// Takes what a session did next, on that key, and answers with what that broke.
+    pub(crate) fn take(&mut self, key: K, step: Step, operation: O) -> Option<Broken<O>> {
+        let (version, is_write) = match step {
+            Step::Read(version) => (version, false),
+            Step::Write(version) => (version, true),
+            Step::Other => {
+                self.moved = Some(operation);
+                return None;
+            }
+        };
+        let seen = Seen { operation, version, is_write };
+        let before = match is_write {
+            true => self.top.as_ref().filter(|before| version <= before.version),
+            false => self.newest.get(&key).filter(|before| version < before.version),
+        };
+        if let Some(before) = before {
+            let guarantee = match (before.is_write, is_write) {
+                (false, false) => "monotonic reads",
+                (true, false) => "read your writes",
+                (true, true) => "monotonic writes",
+                (false, true) => "writes follow reads",
+            };
+            return Some(Broken { guarantee, before: before.clone(), moved: self.moved.clone(), seen });
+        }
+        if self.top.as_ref().is_none_or(|top| top.version < version) {
+            self.top = Some(seen.clone());
+        }
+        let newest = self.newest.entry(key).or_insert_with(|| seen.clone());
+        if newest.version < version {
             *newest = seen;
         }
-        if self.top.is_none_or(|top| top.version < seen.version) {
-            self.top = Some(seen);
-        }
+        None
+    }
+
+    /// How much it remembers.
+    pub(crate) fn remembers(&self) -> usize {
+        self.newest.len() + usize::from(self.moved.is_some())
     }
 }
 
-impl Broken<'_> {
-    fn witness(&self, seen: &Seen<'_>, moved: Option<Operation<'_>>) -> Witness {
-        let Broken { guarantee, before } = self;
-        let moved = moved.filter(|moved| moved.call > before.operation.call);
-        let mut reason =
-            format!("{guarantee}: process {} {}, and then {}", seen.operation.process(), before.words(), seen.words());
+impl<O> Broken<O> {
+    /// The operations that show it.
+    pub(crate) fn witness<'o>(&'o self, operation: impl Fn(&'o O) -> Operation<'o>) -> Witness {
+        let Broken { guarantee, before, moved, seen } = self;
+        let (first, then) = (operation(&before.operation), operation(&seen.operation));
+        let moved = moved.as_ref().map(operation).filter(|moved| moved.call > first.call);
+        let (earlier, later) = (before.words(&first), seen.words(&then));
+        let mut reason = format!("{guarantee}: process {} {earlier}, and then {later}", then.process());
         if let Some(moved) = moved {
             let to = moved.completion.map_or(&Value::Null, |completion| &completion.value);
             reason.push_str(&format!("; between the two it did `{}` ({}): {to}", moved.f(), moved.events()));
         }
-        let operations = [Some(before.operation), moved, Some(seen.operation)];
+        let operations = [Some(first), moved, Some(then)];
         let events = operations.into_iter().flatten();
         let events = events.flat_map(|operation| [Some(operation.invoke), operation.completion]).flatten();
         Witness {
-            key: seen.operation.key().filter(|_| !seen.is_write()).map(str::to_owned),
+            key: then.key().filter(|_| !seen.is_write).map(str::to_owned),
             reason,
             events: events.cloned().collect(),
         }
     }
 }
 
-impl Seen<'_> {
-    fn words(&self) -> String {
-        let value = self.operation.completion.map_or(&Value::Null, |completion| &completion.value);
-        let did = if self.is_write() { "wrote" } else { "read" };
-        let events = self.operation.events();
+impl<O> Seen<O> {
+    fn words(&self, operation: &Operation<'_>) -> String {
+        let value = operation.completion.map_or(&Value::Null, |completion| &completion.value);
+        let did = if self.is_write { "wrote" } else { "read" };
+        let events = operation.events();
         if self.version == NOTHING {
             return format!("{did} nothing ({events})");
         }

@@ -10,7 +10,7 @@ use crate::common::random::{Answer, Knobs, Object};
 
 /// A lock that may be taken from its holder.
 #[derive(Default)]
-struct Lease {
+pub struct Lease {
     /// The last token that was given.
     token: i64,
     /// Who holds.

@@ -8,3 +8,4 @@ mod fenced;
 mod kv;
 mod mutex;
 mod register;
+mod watching;

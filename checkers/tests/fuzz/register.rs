@@ -10,7 +10,7 @@ use crate::common::random::{Answer, Knobs, Object};
 
 /// A register, which can be compared and set or not.
 #[derive(Default)]
-struct Cell {
+pub struct Cell {
     value: Value,
     has_cas: bool,
     /// How many values were used.
@@ -20,6 +20,10 @@ struct Cell {
 }
 
 impl Cell {
+    pub fn with_cas() -> Cell {
+        Cell { has_cas: true, ..Cell::default() }
+    }
+
     fn fresh(&mut self, rng: &mut ChaCha8Rng, knobs: &Knobs) -> Value {
         self.used += 1;
         json!(if knobs.unique { self.used } else { rng.random_range(0..knobs.values) })
