@@ -94,12 +94,7 @@ impl Checker {
     pub fn judge_with(self, parameters: &Parameters, tape: &dyn Tape, limits: &Limits) -> Judgement {
         let mut checking = self.begin_with(parameters, limits);
         let played = tape.play(&mut |event| drop(checking.push(event)));
-        let mut judgement = checking.finish(tape);
-        if let Err(damage) = played {
-            let reason = format!("the history is damaged ({damage}); only what comes before was judged");
-            judgement.verdict = judgement.verdict.worst(Verdict::Unknown { reason });
-        }
-        judgement
+        checking.finish(tape).damaged(played)
     }
 
     /// Verifies its judgement of a history by a separate program, where it has a proof that can be tried.

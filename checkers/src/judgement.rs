@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::history::{Event, Tape};
+use crate::history::{Event, ReadError, Tape};
 use crate::verdict::{Verdict, Witness};
 
 /// A verdict with what it rests on.
@@ -31,6 +31,16 @@ impl Judgement {
     pub fn bare(verdict: Verdict, operations: usize) -> Judgement {
         let (deciders, orders, notes) = (BTreeMap::new(), Vec::new(), Vec::new());
         Judgement { verdict, deciders, operations, orders, prefix: None, notes }
+    }
+
+    /// The same of a history that could perhaps not be read to its end: all before the damage was judged, and what is valid
+    /// so far is then `unknown`.
+    pub(crate) fn damaged(mut self, played: Result<(), ReadError>) -> Judgement {
+        if let Err(damage) = played {
+            let reason = format!("the history is damaged ({damage}); only what comes before was judged");
+            self.verdict = self.verdict.worst(Verdict::Unknown { reason });
+        }
+        self
     }
 }
 

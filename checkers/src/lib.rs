@@ -20,6 +20,7 @@
 
 pub mod checker;
 pub mod graph;
+pub mod guess;
 pub mod history;
 pub mod judgement;
 pub mod ladder;

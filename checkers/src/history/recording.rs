@@ -14,6 +14,7 @@ use super::{Event, ReadError, Tape};
 pub struct Recording<F> {
     open: F,
     format: Format,
+    is_jepsen: bool,
     values: Values,
 }
 
@@ -34,14 +35,21 @@ impl<R: Read, F: Fn() -> io::Result<R>> Recording<F> {
     pub fn new(open: F, format: Option<Format>) -> Result<Self, ReadError> {
         let reader = begin(&open, format)?;
         let format = reader.format();
-        let is_keyed = if let Reader::Edn(reader) = reader { is_keyed(reader) } else { false };
-        let values = if is_keyed { Values::Keyed } else { Values::Plain };
-        Ok(Recording { open, format, values })
+        let (is_jepsen, values) = match reader {
+            Reader::Edn(reader) => look(reader),
+            Reader::Csv(_) | Reader::JsonLines(_) => (false, Values::Plain),
+        };
+        Ok(Recording { open, format, is_jepsen, values })
     }
 
     /// How the file is written.
     pub fn format(&self) -> Format {
         self.format
+    }
+
+    /// Whether it is EDN that our own writer did not write.
+    pub fn is_jepsen(&self) -> bool {
+        self.is_jepsen
     }
 
     /// As [`Tape::play`], until it is told to break off.
@@ -114,16 +122,17 @@ fn begin<R: Read>(open: &impl Fn() -> io::Result<R>, format: Option<Format>) -> 
     Reader::new(source, format)
 }
 
-/// Whether all values of clients' events are certainly pairs of an independent key and a value, as far as the file can
-/// be read.
-fn is_keyed<R: Read>(mut reader: super::edn::Reader<R>) -> bool {
+/// Whether our own writer did not write it, and whether all values of clients' events are certainly pairs of an
+/// independent key and a value, as far as the file can be read.
+fn look<R: Read>(mut reader: super::edn::Reader<R>) -> (bool, Values) {
     let mut independent = Independent::default();
     let mut event = Event::empty();
     while let Ok(true) = reader.refill(&mut event) {
         independent.push(&event);
-        if independent.is_refuted() || reader.has_keys() {
-            return false;
+        if reader.has_keys() || independent.is_refuted() {
+            break;
         }
     }
-    independent.is_certain()
+    let values = if independent.is_certain() && !reader.has_keys() { Values::Keyed } else { Values::Plain };
+    (!reader.has_keys(), values)
 }
