@@ -4,6 +4,7 @@
 //! they happened; times and indexes only label them.
 
 mod by_key;
+mod calls;
 pub mod csv;
 mod cursor;
 mod damage;
@@ -20,6 +21,7 @@ mod text;
 mod window;
 
 pub(crate) use by_key::by_key;
+pub use calls::Call;
 pub use damage::{Column, ReadError};
 pub use format::{Format, Reader};
 pub use operation::{HistoryError, Operation, Outcome};
