@@ -4,6 +4,7 @@
 //! before memory is allocated: a limit that is reached ends a search and not the process. Counted is what grows with
 //! the search; the history itself is not.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ pub(super) struct Allowance {
     /// None if there is no limit.
     deadline: Option<Instant>,
     memory: usize,
-    used: AtomicUsize,
+    used: Arc<AtomicUsize>,
 }
 
 /// What ran out.
@@ -25,12 +26,17 @@ pub(super) enum Spent {
 
 impl Allowance {
     pub(super) fn new(deadline: Instant, memory: usize) -> Self {
-        Allowance { deadline: Some(deadline), memory, used: AtomicUsize::new(0) }
+        Allowance { deadline: Some(deadline), memory, used: Arc::default() }
     }
 
     /// For what has an end and takes little.
     pub(super) fn unlimited() -> Self {
-        Allowance { deadline: None, memory: usize::MAX, used: AtomicUsize::new(0) }
+        Allowance { deadline: None, memory: usize::MAX, used: Arc::default() }
+    }
+
+    /// The same memory until another deadline.
+    pub(super) fn until(&self, deadline: Instant) -> Self {
+        Allowance { deadline: Some(deadline), memory: self.memory, used: Arc::clone(&self.used) }
     }
 
     /// A share for one search.

@@ -8,6 +8,7 @@
 mod budget;
 mod explain;
 mod minimal;
+mod nearby;
 mod problem;
 mod registers;
 mod search;
@@ -33,7 +34,8 @@ use told::Told;
 /// When a search is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How long the whole check may take.
+    /// How long the whole check may take. What has been found to be invalid by then is still shrunk, for at most a
+    /// tenth of this and at most two seconds.
     pub time: Duration,
     /// How many bytes the configurations may take that a search remembers, of all keys together.
     pub memory: usize,
@@ -154,7 +156,10 @@ impl<M: Model> Keys<M> {
             }
         }
         judgement.verdict = match (broken, gave_up) {
-            (Some(broken), _) => Verdict::Invalid { witness: broken.witness(tape, model, deadline) },
+            (Some(broken), _) => {
+                let deadline = deadline + (limits.time / 10).min(GRACE);
+                Verdict::Invalid { witness: broken.witness(tape, model, &allowance.until(deadline), deadline) }
+            }
             (None, Some((reason, prefix))) => {
                 judgement.prefix = prefix;
                 unknown(reason)
@@ -191,13 +196,14 @@ struct Broken<M: Model> {
     at: u32,
 }
 
-/// How long shrinking may go on after the deadline of the check, which has its answer already.
+/// How long shrinking may go on after the deadline of the check, which has its answer already: so long, and at most a tenth
+/// of the time that the check had.
 const GRACE: Duration = Duration::from_secs(2);
 
 impl<M: Model> Broken<M> {
-    fn witness(self, tape: &dyn Tape, model: &M, deadline: Instant) -> Witness {
-        let deadline = deadline.max(Instant::now() + GRACE);
-        let calls = shrink::shrink(model, &self.problem, self.calls, deadline);
+    fn witness(self, tape: &dyn Tape, model: &M, allowance: &Allowance, deadline: Instant) -> Witness {
+        let calls = nearby::nearby(model, &self.problem, self.calls, allowance);
+        let calls = shrink::shrink(model, &self.problem, calls, deadline);
         let calls = minimal::minimal(model, &self.problem, calls, deadline);
         let positions = explain::positions(model, &self.problem, &calls);
         let told = match Told::pick(tape, positions.into_iter()) {

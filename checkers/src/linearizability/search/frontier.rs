@@ -45,6 +45,8 @@ impl<B: Bits> Configuration<B> {
 /// Configurations of which none covers another.
 pub(super) struct Frontier<B> {
     pub(super) all: Vec<Configuration<B>>,
+    /// What the sets take beside it.
+    heap: usize,
     /// Once there are many: the last configuration of each class, and for each configuration the one before it.
     table: Vec<u32>,
     before: Vec<u32>,
@@ -56,10 +58,11 @@ const FEW: usize = 24;
 
 impl<B: Bits> Frontier<B> {
     pub(super) fn new() -> Self {
-        Frontier { all: Vec::new(), table: Vec::new(), before: Vec::new() }
+        Frontier { all: Vec::new(), heap: 0, table: Vec::new(), before: Vec::new() }
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(super) fn clear(&mut self, budget: &mut Budget<'_>) {
+        budget.give(std::mem::take(&mut self.heap));
         self.all.clear();
         self.before.clear();
         self.table.clear();
@@ -108,7 +111,9 @@ impl<B: Bits> Frontier<B> {
             budget.push(&mut self.before, before)?;
             self.table[class] = self.all.len() as u32;
         }
-        budget.take(2 * new.owed.heap_bytes())?;
+        let heap = new.owed.heap_bytes() + new.left.heap_bytes();
+        budget.take(heap)?;
+        self.heap += heap;
         budget.push(&mut self.all, new)?;
         Ok(Some(self.all.len() - 1))
     }

@@ -195,8 +195,8 @@ impl<B: Bits> Search<'_, B> {
 
     /// Replaces each configuration by those that can follow it after the return of the call in this slot.
     fn branch(&mut self, rank: usize, slot: u32, budget: &mut Budget<'_>) -> Result<(), Spent> {
-        self.next.clear();
-        self.between.clear();
+        self.next.clear(budget);
+        self.between.clear(budget);
         for at in 0..self.frontier.all.len() {
             let from = &self.frontier.all[at];
             if !from.owed.has(slot) {
