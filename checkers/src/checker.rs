@@ -12,7 +12,7 @@ use crate::set::LocalReads;
 use crate::transactions::{self, Promise};
 use crate::verdict::{Verdict, Witness};
 use crate::verify::Proof;
-use crate::{lease, pairs, session, set};
+use crate::{counter, ids, lease, pairs, session, set};
 
 /// What a history can be judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +27,10 @@ pub enum Checker {
     Session,
     /// Whether transactions of two are seen whole: [`pairs`].
     Pairs,
+    /// Whether each read of a counter can have been the sum: [`counter`](mod@counter).
+    Counter,
+    /// Whether no id is handed out twice: [`ids`].
+    Ids,
     /// Which levels of consistency hold of registers: [`ladder`](mod@ladder).
     Ladder,
     /// Whether one of these levels holds.
@@ -38,7 +42,15 @@ pub enum Checker {
 impl Checker {
     /// All of them; those with a parameter with its default.
     pub fn all() -> impl Iterator<Item = Checker> {
-        let others = [Checker::Set, Checker::Lease, Checker::Session, Checker::Pairs, Checker::Ladder];
+        let others = [
+            Checker::Set,
+            Checker::Lease,
+            Checker::Session,
+            Checker::Pairs,
+            Checker::Counter,
+            Checker::Ids,
+            Checker::Ladder,
+        ];
         let levels = Level::ALL.into_iter().map(Checker::Level);
         let transactions = [Promise::LIST_APPEND, Promise::RW_REGISTER].map(Checker::Transactions);
         Named::ALL.into_iter().map(Checker::Linearizable).chain(others).chain(levels).chain(transactions)
@@ -53,6 +65,8 @@ impl Checker {
             Checker::Lease => "lease",
             Checker::Session => "session",
             Checker::Pairs => "pairs",
+            Checker::Counter => "counter",
+            Checker::Ids => "ids",
             Checker::Ladder => "ladder",
             Checker::Level(level) => level.name(),
             Checker::Transactions(promise) => promise.name(),
@@ -68,6 +82,8 @@ impl Checker {
             Checker::Lease => "lease".to_owned(),
             Checker::Session => "session guarantees".to_owned(),
             Checker::Pairs => "read-atomic pairs".to_owned(),
+            Checker::Counter => "counter".to_owned(),
+            Checker::Ids => "unique ids".to_owned(),
             Checker::Ladder => "ladder".to_owned(),
             Checker::Level(level) => level.words().to_owned(),
             Checker::Transactions(promise) => format!("{} transactions", promise.level),
@@ -145,6 +161,8 @@ impl Checker {
             Checker::Lease => bare(lease::check),
             Checker::Session => bare(session::check),
             Checker::Pairs => bare(pairs::check),
+            Checker::Counter => bare(counter::check),
+            Checker::Ids => bare(ids::check),
             Checker::Ladder => How::Whole(Box::new(|history, limits| {
                 let ladder = Ladder::of(history, limits);
                 (ladder.overall(), ladder.lines())
@@ -158,7 +176,7 @@ impl Checker {
 }
 
 /// Other names that histories of others are known by.
-const ALIASES: [(&str, &str); 1] = [("append-kv", "kv")];
+const ALIASES: [(&str, &str); 2] = [("append-kv", "kv"), ("unique-ids", "ids")];
 
 /// How a checker goes about it.
 enum How {

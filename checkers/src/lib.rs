@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 pub mod checker;
+pub mod counter;
 pub mod graph;
 pub mod guess;
 pub mod history;
+pub mod ids;
 pub mod judgement;
 pub mod ladder;
 pub mod lease;

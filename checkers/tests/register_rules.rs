@@ -12,7 +12,7 @@ fn verdict(rules: &RegisterRules, rows: &str) -> &'static str {
     let text: String = rows.split("; ").fold("process,type,f,value\n".to_owned(), |text, row| text + row + "\n");
     let (history, damage) = csv::read(text.as_bytes());
     assert!(damage.is_none(), "{damage:?}");
-    let parameters = Parameters { registers: rules.clone() };
+    let parameters = Parameters { registers: rules.clone(), ..Parameters::default() };
     let checker: Checker = "cas-register".parse().expect("a checker");
     checker.judge_with(&parameters, &history, &Limits::default()).verdict.name()
 }

@@ -33,7 +33,7 @@ pub(super) fn minimal<M: Model>(
     let before = &problem.calls[..problem.calls.partition_point(|call| call.start < now)];
     let number = |call: &Call<M::Op>| before.binary_search_by_key(&call.start, |call| call.start).ok();
     let Some(mut kept) = calls.iter().map(number).collect::<Option<BTreeSet<usize>>>() else { return calls };
-    let partners = if model.is_paired() { pairs(before) } else { Vec::new() };
+    let partners = if model.is_paired() { pairs(model, before) } else { Vec::new() };
     let partners = partners.into_iter().flat_map(|(one, other)| [(one, other), (other, one)]).collect();
     let replaces = model.family() == Family::Register || before.iter().any(|call| model.excludes(&call.op).is_some());
     let producers = producers(model, before);

@@ -20,7 +20,7 @@ pub(super) fn needed_by<M: Model>(model: &M, calls: &[Call<M::Op>]) -> Vec<Vec<u
         }
     }
     if model.is_paired() {
-        for (one, other) in pairs(calls) {
+        for (one, other) in pairs(model, calls) {
             needed_by[one].push(other);
             needed_by[other].push(one);
         }
@@ -28,14 +28,15 @@ pub(super) fn needed_by<M: Model>(model: &M, calls: &[Call<M::Op>]) -> Vec<Vec<u
     needed_by
 }
 
-/// Calls of one process that follow each other and differ: acquire and release.
-pub(super) fn pairs<Op: PartialEq>(calls: &[Call<Op>]) -> Vec<(usize, usize)> {
-    let mut open: FxHashMap<u32, usize> = FxHashMap::default();
+/// Calls of one process that belong together, as acquire and release do, one pair inside another.
+pub(super) fn pairs<M: Model>(model: &M, calls: &[Call<M::Op>]) -> Vec<(usize, usize)> {
+    let mut open: FxHashMap<u32, Vec<usize>> = FxHashMap::default();
     let mut pairs = Vec::new();
     for (at, call) in calls.iter().enumerate() {
-        match open.remove(&call.who) {
-            Some(before) if calls[before].op != call.op => pairs.push((before, at)),
-            _ => drop(open.insert(call.who, at)),
+        let open = open.entry(call.who).or_default();
+        match open.pop_if(|before| model.are_a_pair(&calls[*before].op, &call.op)) {
+            Some(before) => pairs.push((before, at)),
+            None => open.push(at),
         }
     }
     pairs

@@ -8,6 +8,7 @@
 mod datum;
 mod fenced;
 mod kv;
+mod lock;
 mod mutex;
 mod register;
 mod retold;
@@ -18,6 +19,7 @@ use std::hash::Hash;
 pub use datum::{Data, Datum};
 pub use fenced::{FencedMutex, FencedOp, FencedState};
 pub use kv::{Kv, KvOp, Text};
+pub use lock::{Holders, Lock, LockOp, Share};
 pub use mutex::{Mutex, MutexOp};
 pub use register::{CasRegister, FailedCas, NullReads, Register, RegisterOp, RegisterRules};
 pub use retold::{Read, Retold};
@@ -111,6 +113,11 @@ pub trait Model: Sync {
         false
     }
 
+    /// Whether two operations of a paired process, with only whole pairs between them, are such a pair.
+    fn are_a_pair(&self, one: &Self::Op, next: &Self::Op) -> bool {
+        one != next
+    }
+
     /// Which of these operations have to come before which, given what is known of their order so far. Used to
     /// explain; what is left out here makes an explanation poorer and no verdict wrong.
     fn forced(&self, _story: &Story<'_, Self::Op>, _data: &Data) -> Vec<Forced> {
@@ -183,10 +190,18 @@ pub struct Forced {
 }
 
 /// What the models of this crate cannot know from a history, with what is usual as default.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Parameters {
     /// Of registers.
     pub registers: RegisterRules,
+    /// How many permits a semaphore has.
+    pub permits: u32,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Parameters { registers: RegisterRules::usual(), permits: 1 }
+    }
 }
 
 /// The models of this crate, by name.
@@ -202,18 +217,30 @@ pub enum Named {
     FencedMutex,
     /// [`Kv`].
     Kv,
+    /// [`Lock::Owned`].
+    OwnedMutex,
+    /// [`Lock::Reentrant`].
+    ReentrantMutex,
+    /// [`Lock::ReadWrite`].
+    ReadWriteLock,
+    /// [`Lock::Semaphore`].
+    Semaphore,
 }
 
 /// Does something with the model of this name.
 macro_rules! with_model {
     ($named:expr, $parameters:expr, $model:ident => $do:expr) => {{
-        let Parameters { registers } = $parameters;
+        let Parameters { registers, permits } = $parameters;
         match $named {
             Named::Register => with_model!($model = Register { rules: registers.clone() } => $do),
             Named::CasRegister => with_model!($model = CasRegister { rules: registers.clone() } => $do),
             Named::Mutex => with_model!($model = Mutex => $do),
             Named::FencedMutex => with_model!($model = FencedMutex => $do),
             Named::Kv => with_model!($model = Kv => $do),
+            Named::OwnedMutex => with_model!($model = Lock::Owned => $do),
+            Named::ReentrantMutex => with_model!($model = Lock::Reentrant => $do),
+            Named::ReadWriteLock => with_model!($model = Lock::ReadWrite => $do),
+            Named::Semaphore => with_model!($model = Lock::Semaphore { permits: *permits } => $do),
         }
     }};
     ($model:ident = $is:expr => $do:expr) => {{
@@ -224,7 +251,17 @@ macro_rules! with_model {
 
 impl Named {
     /// All of them.
-    pub const ALL: [Named; 5] = [Named::Register, Named::CasRegister, Named::Mutex, Named::FencedMutex, Named::Kv];
+    pub const ALL: [Named; 9] = [
+        Named::Register,
+        Named::CasRegister,
+        Named::Mutex,
+        Named::FencedMutex,
+        Named::Kv,
+        Named::OwnedMutex,
+        Named::ReentrantMutex,
+        Named::ReadWriteLock,
+        Named::Semaphore,
+    ];
 
     /// Its name on a command line.
     #[must_use]

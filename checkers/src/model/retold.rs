@@ -81,6 +81,10 @@ impl<M: Model> Model for Retold<M> {
         self.model.is_paired()
     }
 
+    fn are_a_pair(&self, one: &M::Op, next: &M::Op) -> bool {
+        self.model.are_a_pair(one, next)
+    }
+
     fn forced(&self, story: &Story<'_, M::Op>, data: &Data) -> Vec<Forced> {
         self.model.forced(story, data)
     }

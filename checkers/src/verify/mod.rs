@@ -21,6 +21,7 @@
 
 mod fenced;
 mod kv;
+mod lock;
 mod mutex;
 mod order;
 mod register;
@@ -120,7 +121,7 @@ pub trait Replay {
         false
     }
 
-    /// Whether two operations of a process, one right after the other, are taken out together or not at all.
+    /// Whether two operations of a process, with only whole pairs between them, are taken out together or not at all.
     fn are_a_pair(&self, _one: &Operation<'_>, _next: &Operation<'_>) -> bool {
         false
     }

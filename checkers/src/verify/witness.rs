@@ -144,16 +144,15 @@ impl<'a, R: Replay> Trial<'a, R> {
     }
 }
 
-/// Operations of one process, paired from the first on.
+/// Operations of one process, paired from the first on, one pair inside another.
 fn pairs<R: Replay>(object: &R, operations: &[(Operation<'_>, Part)]) -> BTreeMap<usize, usize> {
     let mut pairs = BTreeMap::new();
-    let mut alone: BTreeMap<Process, usize> = BTreeMap::new();
+    let mut alone: BTreeMap<Process, Vec<usize>> = BTreeMap::new();
     for (number, (operation, _)) in operations.iter().enumerate().filter(|(_, (_, part))| *part != Part::Never) {
-        match alone.remove(&operation.process()) {
-            Some(before) if object.are_a_pair(&operations[before].0, operation) => {
-                pairs.extend([(before, number), (number, before)]);
-            }
-            _ => drop(alone.insert(operation.process(), number)),
+        let alone = alone.entry(operation.process()).or_default();
+        match alone.pop_if(|before| object.are_a_pair(&operations[*before].0, operation)) {
+            Some(before) => pairs.extend([(before, number), (number, before)]),
+            None => alone.push(number),
         }
     }
     pairs

@@ -43,6 +43,9 @@ impl Knobs {
 
 /// An object to play with.
 pub trait Object {
+    /// Says which process is the next to call, or whose call is done.
+    fn caller(&mut self, _process: u64) {}
+
     /// Draws a call: its name and its argument.
     fn call(&mut self, rng: &mut ChaCha8Rng, knobs: &Knobs) -> (&'static str, Value);
 
@@ -89,21 +92,26 @@ pub fn history<O: Object>(rng: &mut ChaCha8Rng, knobs: &Knobs, object: impl Fn(&
                 left -= 1;
                 let process = free.swap_remove(rng.random_range(0..free.len()));
                 let key = rng.random_range(0..knobs.keys);
-                let (f, argument) = objects.get_mut(&key).expect("it is there").call(rng, knobs);
+                let object = objects.get_mut(&key).expect("it is there");
+                object.caller(process);
+                let (f, argument) = object.call(rng, knobs);
                 let call = Open { process, key, f, argument, done: None };
                 play.tell(&call, Kind::Invoke, call.argument.clone().into());
                 open.push(call);
             }
             1 if !open.is_empty() => {
                 let at = rng.random_range(0..open.len());
-                let Open { key, f, argument, done, .. } = &mut open[at];
+                let Open { process, key, f, argument, done } = &mut open[at];
                 if done.is_none() {
-                    *done = Some(objects.get_mut(key).expect("it is there").apply(rng, f, argument));
+                    let object = objects.get_mut(key).expect("it is there");
+                    object.caller(*process);
+                    *done = Some(object.apply(rng, f, argument));
                 }
             }
             2 if !open.is_empty() => {
                 let call = open.swap_remove(rng.random_range(0..open.len()));
                 let object = objects.get_mut(&call.key).expect("it is there");
+                object.caller(call.process);
                 if rng.random_ratio(knobs.crashed, 100) {
                     free.push(next_process);
                     next_process += 1;

@@ -4,8 +4,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod counter;
 mod fenced;
 mod kv;
+mod lock;
 mod mutex;
 mod register;
 mod watching;
