@@ -11,6 +11,10 @@
 //! the same levels forbid is named, and how short its cycle is, depends on the effort, which is bounded by the number of
 //! edges looked at, never by time. In small components all edges are tried, and the cycles are the shortest.
 //!
+//! An *update* is a read-write of who wrote the same object. Whatever forbids lost updates puts the updater's write
+//! first, so there it counts as a write-write: a cycle with updates and one read-write, or none, is a G-single. (With
+//! snapshots: of two that write the same object one sees the other; the updater did not see, so it was seen.)
+//!
 //! *No two follow one another*: take two copies of each node, one for a walk that came by a read-write and one for
 //! any other; read-writes lead from the second to the first only. A component of these holds a closed walk of that
 //! kind. It may come through both copies of a node; then split it there in two. Were both halves to join two
@@ -41,8 +45,10 @@ pub(super) struct Seen {
 const WW: Relations = Relations::of(&[Relation::Ww, Relation::Onward]);
 /// With write-read.
 const FLOW: Relations = WW.and(Relations::of(&[Relation::Wr]));
+/// With updates, which are write-writes wherever no update may be lost.
+const KEPT: Relations = FLOW.and(Relations::of(&[Relation::Update]));
 /// All of the data.
-const DATA: Relations = FLOW.and(Relations::of(&[Relation::Rw]));
+const DATA: Relations = KEPT.and(Relations::of(&[Relation::Rw]));
 /// All there is.
 pub(super) const ALL: Relations = DATA.and(Relations::of(&[Relation::Process, Relation::RealTime]));
 
@@ -54,11 +60,15 @@ pub(super) fn cycles(graph: &Graph, txns: &[Transaction], cyclic: &[Vec<u32>]) -
         let whole = part(graph, nodes, &mut places);
         let mut inner = vec![u32::MAX; nodes.len()];
         let mut told: Vec<Class> = Vec::new();
+        let is_large = whole.edges() > LARGE;
         for (scope, added) in [
             (Scope::Data, Relations::of(&[])),
             (Scope::Process, Relations::of(&[Relation::Process])),
             (Scope::RealTime, Relations::of(&[Relation::Process, Relation::RealTime])),
         ] {
+            if is_large && !told.is_empty() {
+                break;
+            }
             let parts = match scope {
                 Scope::RealTime => vec![(0..nodes.len() as u32).collect()],
                 Scope::Data | Scope::Process => components(&whole, DATA.and(added)).cyclic,
@@ -73,6 +83,7 @@ pub(super) fn cycles(graph: &Graph, txns: &[Transaction], cyclic: &[Vec<u32>]) -
                     names: &names,
                     txns,
                     added,
+                    is_large,
                     told: &told,
                     found: BTreeMap::new(),
                 };
@@ -108,6 +119,7 @@ struct Hunt<'g> {
     txns: &'g [Transaction],
     /// The relations that count besides those of the data.
     added: Relations,
+    is_large: bool,
     /// The kinds that were found with fewer relations.
     told: &'g [Class],
     paths: Paths<'g>,
@@ -119,6 +131,9 @@ impl Hunt<'_> {
         for class in [Class::G0, Class::G1c, Class::GSingle, Class::GNonadjacent, Class::G2Item] {
             if self.told.contains(&class) || self.has(class) {
                 continue;
+            }
+            if self.is_large && !self.found.is_empty() {
+                break;
             }
             let (edges, rule, is_certain) = self.plan(class);
             self.search(class, &edges, rule, is_certain);
@@ -135,11 +150,16 @@ impl Hunt<'_> {
 
     /// The edges from whose end to look for a way back, how that may go, and whether it is certain that the first has one.
     fn plan(&self, class: Class) -> (Vec<usize>, Rule, bool) {
-        let (ww, flow, data) = (WW.and(self.added), FLOW.and(self.added), DATA.and(self.added));
+        let [ww, flow, kept, data] = [WW, FLOW, KEPT, DATA].map(|relations| relations.and(self.added));
         match class {
             Class::G0 => (self.inside(ww, Relation::Ww), Rule::Any(ww), true),
             Class::G1c => (self.inside(flow, Relation::Wr), Rule::Any(flow), true),
-            Class::GSingle => (self.backward(self.of(Relation::Rw)), Rule::Any(flow), false),
+            Class::GSingle => {
+                let certain = self.inside(kept, Relation::Update);
+                let is_certain = !certain.is_empty();
+                let others = self.backward(self.of(Relation::Rw));
+                (certain.into_iter().chain(others).collect(), Rule::Any(kept), is_certain)
+            }
             Class::GNonadjacent => {
                 let weaker = [Class::G0, Class::G1c, Class::GSingle];
                 let is_told = weaker.iter().any(|class| self.has(*class) || self.told.contains(class));
@@ -211,12 +231,13 @@ impl Hunt<'_> {
         edges.into_iter().map(|(_, edge)| edge).collect()
     }
 
-    /// Tries the edges with growing effort until one has a way back; all of them with that effort, for the shortest.
+    /// Tries the edges with growing effort, each time as many as a share of all effort allows, until one has a way back;
+    /// the others with the same effort, for the shortest.
     fn search(&mut self, class: Class, edges: &[usize], rule: Rule, is_certain: bool) {
-        let mut left = 4 * self.graph.edges() + SPENT;
+        let share = (4 * self.graph.edges() + SPENT) / EFFORTS.len();
         let mut open: Vec<usize> = edges.to_vec();
         for effort in EFFORTS {
-            let mut next = Vec::new();
+            let (mut left, mut tried, mut next) = (share, 0, Vec::new());
             for &edge in &open {
                 if left == 0 {
                     break;
@@ -224,6 +245,7 @@ impl Hunt<'_> {
                 let mut spent = Effort::of(effort.min(left));
                 let walk = self.paths.back(edge, rule, &mut spent);
                 left -= spent.spent();
+                tried += 1;
                 match walk {
                     Some(walk) => self.note(&walk),
                     None if spent.is_out() => next.push(edge),
@@ -233,7 +255,8 @@ impl Hunt<'_> {
                     return;
                 }
             }
-            if self.has(class) || next.is_empty() || left == 0 {
+            next.extend_from_slice(&open[tried..]);
+            if self.has(class) || next.is_empty() {
                 break;
             }
             open = next;
@@ -275,6 +298,10 @@ impl Hunt<'_> {
     }
 }
 
+/// In a component of more edges the first kind found is the last one looked for. They are looked for in the order of
+/// what they rule out: what comes later, or rests on more, is ruled out already.
+const LARGE: usize = 200_000;
+
 /// So many edges may be looked at for one kind, besides four times those that there are.
 const SPENT: usize = 1 << 20;
 /// How many edges are looked at for one edge, from round to round.
@@ -300,6 +327,7 @@ fn classify(steps: &Steps) -> Anomaly {
     let missed: Vec<usize> = (0..steps.len()).filter(|&at| steps[at].1 == Relation::Rw).collect();
     let follows = |at: &usize| steps[(at + 1) % steps.len()].1 == Relation::Rw;
     let class = match missed.len() {
+        0 if has(Relation::Update) => Class::GSingle,
         0 if has(Relation::Wr) => Class::G1c,
         0 => Class::G0,
         1 => Class::GSingle,

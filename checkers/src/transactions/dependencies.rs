@@ -17,8 +17,10 @@ pub(super) enum Relation {
     Ww,
     /// It wrote what the other read.
     Wr,
-    /// It read the version before the one that the other wrote.
+    /// It read a version before the one that the other wrote.
     Rw,
+    /// So it did, and it wrote the same object itself.
+    Update,
     /// Its process ran it first.
     Process,
     /// It returned before the other was called.

@@ -61,7 +61,8 @@ impl Intake {
         let mut writes = self.spare.pop().unwrap_or_default();
         if let Some(micros) = event.value.as_array() {
             for micro in micros {
-                let micro = read(self.kind, micro, &mut self.log, Trust::Writes).map_err(|p| unreadable(event, &p))?;
+                let micro =
+                    read(self.kind, micro, &mut self.log, (txn, Trust::Writes)).map_err(|p| unreadable(event, &p))?;
                 writes.extend(micro.map(|(key, act)| Micro { txn, key, act }));
             }
         }
@@ -105,7 +106,7 @@ impl Intake {
             return Err(unreadable(event, &format!("expected a list of micro-operations, found {}", event.value)));
         };
         for micro in micros {
-            match read(self.kind, micro, &mut self.log, Trust::All) {
+            match read(self.kind, micro, &mut self.log, (txn, Trust::All)) {
                 Ok(micro) => self.log.micros.extend(micro.map(|(key, act)| Micro { txn, key, act })),
                 Err(problem) => {
                     self.log.micros.truncate(first);
@@ -147,8 +148,8 @@ enum Trust {
     All,
 }
 
-/// The key of a micro-operation and what it does, if that is known.
-fn read(kind: Kind, micro: &Value, log: &mut Log, trust: Trust) -> Result<Option<(Key, Act)>, String> {
+/// The key of a micro-operation of a transaction and what it does, if that is known.
+fn read(kind: Kind, micro: &Value, log: &mut Log, trust: (Txn, Trust)) -> Result<Option<(Key, Act)>, String> {
     let write = match kind {
         Kind::ListAppend => "append",
         Kind::RwRegister => "w",
@@ -158,23 +159,31 @@ fn read(kind: Kind, micro: &Value, log: &mut Log, trust: Trust) -> Result<Option
         Some([Value::String(f), key]) if f == "r" => (f.as_str(), key, &Value::Null),
         _ => return Err(format!("expected `[\"{write}\", key, value]` or `[\"r\", key, value]`, found `{micro}`")),
     };
-    if f == "r" && trust == Trust::Writes {
-        return Ok(None);
-    }
     if f != "r" && f != write {
         return Err(format!("expected `{write}` or `r`, found `{f}`"));
     }
+    let (txn, trust) = trust;
+    if f == "r" && trust == Trust::Writes {
+        return Ok(None);
+    }
     let key = log.key(key);
     let act = match (kind, f, value) {
-        (Kind::ListAppend, "r", Value::Null) => Act::List(log.read(key, &[])),
-        (Kind::ListAppend, "r", Value::Array(elements)) => Act::List(log.read(key, elements)),
+        (Kind::ListAppend, "r", Value::Null) => log.read(txn, key, &[]),
+        (Kind::ListAppend, "r", Value::Array(elements)) => log.read(txn, key, elements),
         (Kind::ListAppend, "r", _) => return Err(format!("expected a read of a list, found `{micro}`")),
         (Kind::RwRegister, "r", Value::Null) => Act::Value(None),
         (Kind::RwRegister, "r", value) => Act::Value(Some(log.codes.code(value))),
         (Kind::RwRegister, _, Value::Null) => {
             return Err(format!("`{micro}` writes null, which stands for a register without a value"));
         }
-        _ => Act::Write(log.codes.code(value)),
+        (Kind::ListAppend, _, element) => {
+            let element = log.codes.code(element);
+            if trust == Trust::All {
+                log.append(txn, key, element);
+            }
+            Act::Write(element)
+        }
+        (Kind::RwRegister, _, value) => Act::Write(log.codes.code(value)),
     };
     Ok(Some((key, act)))
 }

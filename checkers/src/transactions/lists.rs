@@ -14,9 +14,9 @@ use smallvec::SmallVec;
 
 use super::anomaly::Class;
 use super::dependencies::{Findings, Relation};
-use super::log::{Act, Code, Key, Log, Slice, Txn, number};
-use super::words::{list as show, micro_list};
-use super::writes::{Ambiguous, Writes};
+use super::log::{Act, Code, Key, Log, Micro, Slice, Txn, number};
+use super::words::{list as show, several};
+use super::writes::{Ambiguous, Write, Writes};
 
 /// The order of a key's versions.
 pub(super) struct Order<'l> {
@@ -137,6 +137,21 @@ pub(super) fn examine(log: &Log, key: Key, micros: &[u32], happened: &[bool], fi
     examination.lost_updates();
 }
 
+/// A read as its transaction made it.
+struct Read<'w> {
+    txn: Txn,
+    base: Slice,
+    /// What it shows of the transaction's own appends: all that were made before, if it is consistent.
+    own: &'w [Code],
+    written: &'w [Code],
+}
+
+impl Read<'_> {
+    fn whole(&self, log: &Log) -> Vec<Code> {
+        log.whole(self.base, self.own)
+    }
+}
+
 struct Examination<'l, 'f> {
     log: &'l Log,
     key: Key,
@@ -145,7 +160,7 @@ struct Examination<'l, 'f> {
     micros: &'l [u32],
     findings: &'f mut Findings,
     /// Who read the whole order.
-    at_end: Vec<(Txn, Relation)>,
+    at_end: Vec<Txn>,
     /// Who read so much and then appended.
     updates: Vec<(u32, Txn)>,
 }
@@ -153,24 +168,22 @@ struct Examination<'l, 'f> {
 impl Examination<'_, '_> {
     fn transaction(&mut self, txn: Txn, micros: &[u32]) {
         let log = self.log;
-        let mut read: Option<Slice> = None;
-        let mut own: SmallVec<[Code; 4]> = SmallVec::new();
+        let mut before: Option<Slice> = None;
         let mut written: SmallVec<[Code; 4]> = SmallVec::new();
         for &micro in micros {
             match log.micros[micro as usize].act {
                 Act::Write(element) => {
-                    if let Some(slice) = read.filter(|slice| written.is_empty() && self.agrees(*slice)) {
+                    if let Some(slice) = before.filter(|slice| written.is_empty() && self.agrees(*slice)) {
                         self.updates.push((slice.len, txn));
                     }
                     written.push(element);
-                    own.push(element);
                 }
-                Act::List(slice) => {
-                    self.internal(txn, read, &own, slice);
-                    self.elements(txn, slice);
-                    self.order_of_read(txn, slice, &written);
-                    read = Some(slice);
-                    own.clear();
+                Act::List { base, own } => {
+                    let read = Read { txn, base, own: &written[..own as usize], written: &written };
+                    self.internal(&read, before);
+                    self.elements(&read);
+                    self.order_of_read(&read);
+                    before = Some(base);
                 }
                 Act::Value(_) => {}
             }
@@ -186,104 +199,91 @@ impl Examination<'_, '_> {
         self.branch(slice).is_none_or(|branch| slice.len <= branch.agrees)
     }
 
-    /// A read shows what the same transaction read and appended before.
-    fn internal(&mut self, txn: Txn, read: Option<Slice>, own: &[Code], slice: Slice) {
+    /// A read shows what the same transaction read and appended before, and nothing that it has yet to append.
+    fn internal(&mut self, read: &Read<'_>, before: Option<Slice>) {
         let Examination { log, key, .. } = *self;
-        let list = log.list(slice);
-        let is_consistent = match read {
-            Some(before) if own.is_empty() && before == slice => true,
-            Some(before) => {
-                let before = log.list(before);
-                list.len() == before.len() + own.len() && list.starts_with(before) && list.ends_with(own)
-            }
-            None => list.ends_with(own),
-        };
-        if !is_consistent {
-            self.findings.sightings.note(Class::Internal, log.txns[txn as usize].ret, || {
-                let (key, found) = (log.show_key(key), show(log, list));
-                let before = match read {
-                    Some(before) => format!("read {}", show(log, log.list(before))),
-                    None => String::new(),
-                };
-                let and = if read.is_some() && !own.is_empty() { " and " } else { "" };
-                let own = if own.is_empty() { String::new() } else { format!("appended {}", micro_list(log, own)) };
-                (vec![txn], format!("of {key}, T1 {before}{and}{own}, and then read {found}"))
+        let is_same = |before: Slice| before == read.base || log.list(before) == log.list(read.base);
+        if read.own.len() < read.written.len() || !before.is_none_or(is_same) {
+            return self.findings.sightings.note(Class::Internal, log.txns[read.txn as usize].ret, || {
+                let found = before.map(|before| format!("read {}", show(log, log.list(before))));
+                let appended = Some(read.written).filter(|written| !written.is_empty());
+                let appended = appended.map(|written| format!("appended {}", several(log, written)));
+                let before: Vec<String> = found.into_iter().chain(appended).collect();
+                let (key, before, found) = (log.show_key(key), before.join(", "), show(log, &read.whole(log)));
+                (vec![read.txn], format!("of {key}, T1 {before}, and then read {found}"))
             });
         }
-    }
-
-    fn early(&mut self, txn: Txn, slice: Slice, place: u32) {
-        let Examination { log, key, .. } = *self;
-        let list = log.list(slice);
-        self.findings.sightings.note(Class::Internal, log.txns[txn as usize].ret, || {
-            let (key, found, own) = (log.show_key(key), show(log, list), log.codes.show(list[place as usize]));
-            (vec![txn], format!("T1 read {key} = {found}, and only then appended {own}"))
-        });
+        if let Some((at, _)) =
+            self.order.last(read.base.len).filter(|last| self.agrees(read.base) && last.1 == read.txn)
+        {
+            self.findings.sightings.note(Class::Internal, log.txns[read.txn as usize].ret, || {
+                let (key, found) = (log.show_key(key), show(log, &read.whole(log)));
+                let own = log.codes.show(self.order.list[at as usize]);
+                (vec![read.txn], format!("T1 read {key} = {found}, and only then appended {own}"))
+            });
+        }
     }
 
     /// Each element of a read was appended, once, by who did not abort, and its last one was its transaction's last.
-    fn elements(&mut self, txn: Txn, slice: Slice) {
+    fn elements(&mut self, read: &Read<'_>) {
         let Examination { log, key, .. } = *self;
-        let Some(branch) = self.branch(slice) else { return };
+        let Read { txn, base, .. } = *read;
+        let Some(branch) = self.branch(base) else { return };
         let Branch { garbage, aborted, twice, .. } = *branch;
-        let (at, list) = (log.txns[txn as usize].ret, log.list(slice));
-        let read = || format!("T1 read {} = {}", log.show_key(key), show(log, list));
+        let (at, list) = (log.txns[txn as usize].ret, log.list(base));
+        let found = || format!("T1 read {} = {}", log.show_key(key), show(log, &read.whole(log)));
         let shown = |place: u32| log.codes.show(list[place as usize]);
         let sightings = &mut self.findings.sightings;
-        if garbage < slice.len {
+        if garbage < base.len {
             sightings.note(Class::GarbageRead, at, || {
-                (vec![txn], format!("{}, and nobody ever appended {}", read(), shown(garbage)))
+                (vec![txn], format!("{}, and nobody ever appended {}", found(), shown(garbage)))
             });
         }
-        if twice < slice.len {
+        if twice < base.len {
             sightings.note(Class::DuplicateElements, at, || {
-                (vec![txn], format!("{}, which has {} twice; it was appended once", read(), shown(twice)))
+                (vec![txn], format!("{}, which has {} twice; it was appended once", found(), shown(twice)))
             });
         }
         let writer = |place: u32| self.order.writes.get(list[place as usize]);
-        if let Some(aborted_write) = (aborted < slice.len).then(|| writer(aborted)).flatten() {
+        if let Some(write) = (aborted < base.len).then(|| writer(aborted)).flatten() {
             sightings.note(Class::G1a, at, || {
-                let words = format!("{}, but T2 appended {} and failed", read(), shown(aborted));
-                (vec![txn, aborted_write.txn], words)
+                (vec![txn, write.txn], format!("{}, but T2 appended {} and failed", found(), shown(aborted)))
             });
         }
-        let last = slice.len.checked_sub(1).and_then(|last| Some((last, writer(last)?)));
-        if let Some((last, write)) =
-            last.filter(|(_, write)| !write.last && write.txn != txn && !is_aborted(log, write.txn))
-        {
+        let last = base.len.checked_sub(1).and_then(|last| Some((last, writer(last)?)));
+        let is_intermediate = |write: &Write| !write.last && write.txn != txn && !is_aborted(log, write.txn);
+        if let Some((last, write)) = last.filter(|(_, write)| is_intermediate(write)) {
             sightings.note(Class::G1b, at, || {
-                let words = format!("{}, which ends with {}; T2 appended more to it after that", read(), shown(last));
+                let words = format!("{}, where {} is T2's, which appended more to it after that", found(), shown(last));
                 (vec![txn, write.txn], words)
             });
         }
     }
 
-    /// Where a read stands in the order of the versions. What the reader has yet to append it cannot have read; if
-    /// another's append stands behind that in the list, there is a cycle.
-    fn order_of_read(&mut self, txn: Txn, slice: Slice, written: &[Code]) {
-        if !self.agrees(slice) {
-            return self.incompatible(txn, slice);
+    /// Where a read stands in the order of the versions.
+    fn order_of_read(&mut self, read: &Read<'_>) {
+        let Read { txn, base, .. } = *read;
+        if !self.agrees(base) {
+            return self.incompatible(txn, base);
         }
-        if let Some((at, writer)) = self.order.last(slice.len) {
+        if let Some((_, writer)) = self.order.last(base.len) {
             self.findings.edge(writer, txn, Relation::Wr);
-            if writer == txn && !written.contains(&self.order.list[at as usize]) {
-                self.early(txn, slice, at);
-            }
         }
-        match self.order.next(slice.len) {
+        match self.order.next(base.len) {
             Some((_, writer)) => self.findings.edge(txn, writer, Relation::Rw),
-            None if !self.order.unseen.is_empty() => self.at_end.push((txn, Relation::Rw)),
+            None if !self.order.unseen.is_empty() => self.at_end.push(txn),
             None => {}
         }
     }
 
-    fn incompatible(&mut self, txn: Txn, slice: Slice) {
+    fn incompatible(&mut self, txn: Txn, base: Slice) {
         let Examination { log, key, .. } = *self;
-        let longest = Act::List(Slice { branch: self.order.branch, len: number(self.order.list.len()) });
+        let longest = Slice { branch: self.order.branch, len: number(self.order.list.len()) };
         let mut readers = self.micros.iter().map(|&micro| &log.micros[micro as usize]);
         self.findings.sightings.note(Class::IncompatibleOrder, log.txns[txn as usize].ret, || {
-            let other = readers.find(|micro| micro.act == longest).map_or(txn, |micro| micro.txn);
-            let (key, one, two) = (log.show_key(key), show(log, log.list(slice)), show(log, self.order.list));
+            let is_longest = |micro: &&Micro| matches!(micro.act, Act::List { base, .. } if base == longest);
+            let other = readers.find(is_longest).map_or(txn, |micro| micro.txn);
+            let (key, one, two) = (log.show_key(key), show(log, log.list(base)), show(log, self.order.list));
             match other == txn {
                 true => (vec![txn], format!("T1 read {key} = {one} and {two}: neither is the beginning of the other")),
                 false => {
@@ -298,10 +298,17 @@ impl Examination<'_, '_> {
     /// The order of the writes, and what comes behind it.
     fn versions(&mut self) {
         let Examination { log, key, .. } = *self;
-        for pair in self.order.known.windows(2) {
-            self.findings.edge(pair[0].1, pair[1].1, Relation::Ww);
+        for at in 1..self.order.known.len() {
+            let (one, other) = (self.order.known[at - 1], self.order.known[at]);
+            match one.1 == other.1 {
+                true => self.own_order(one, other),
+                false => self.findings.edge(one.1, other.1, Relation::Ww),
+            }
         }
-        let mut sources = std::mem::take(&mut self.at_end);
+        // Who read the end and appended is an updater: under any level that forbids lost updates it wrote first.
+        let unseen: rustc_hash::FxHashSet<Txn> = self.order.unseen.iter().copied().collect();
+        let relation = |txn: &Txn| if unseen.contains(txn) { Relation::Update } else { Relation::Rw };
+        let mut sources: Vec<(Txn, Relation)> = self.at_end.iter().map(|txn| (*txn, relation(txn))).collect();
         sources.extend(self.order.known.last().map(|&(_, last)| (last, Relation::Ww)));
         sources.sort_unstable();
         sources.dedup();
@@ -315,6 +322,20 @@ impl Examination<'_, '_> {
                 let (key, lost) = (log.show_key(key), log.codes.show(element));
                 let kept = log.codes.show(self.order.list[after as usize]);
                 (vec![write.txn, next], format!("T1 appended {lost} to {key} and failed; T2 appended {kept} behind it"))
+            });
+        }
+    }
+
+    /// A transaction's appends stand in the list as it made them. (If another's stands between, there is a cycle.)
+    fn own_order(&mut self, first: (u32, Txn), second: (u32, Txn)) {
+        let Examination { log, key, .. } = *self;
+        let element = |(at, _): (u32, Txn)| self.order.list[at as usize];
+        let made = |element: Code| self.order.writes.get(element).map(|write| write.micro);
+        if made(element(first)) > made(element(second)) {
+            self.findings.sightings.note(Class::IncompatibleOrder, log.txns[first.1 as usize].ret, || {
+                let [one, other] = [first, second].map(|place| log.codes.show(element(place)));
+                let (key, list) = (log.show_key(key), show(log, self.order.list));
+                (vec![first.1], format!("T1 appended {other} to {key} before {one}, but it was read as {list}"))
             });
         }
     }

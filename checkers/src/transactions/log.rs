@@ -82,8 +82,8 @@ pub(super) struct Micro {
 pub(super) enum Act {
     /// An append to a list, or a write of a register.
     Write(Code),
-    /// A list was read.
-    List(Slice),
+    /// A list was read: this, and behind it as many elements as its transaction had appended to it by then.
+    List { base: Slice, own: u32 },
     /// A register was read; nothing was in it if there is no value.
     Value(Option<Code>),
 }
@@ -110,6 +110,8 @@ pub(super) struct Log {
     branches: Vec<Vec<Code>>,
     /// The other branches of each key.
     of_key: Vec<SmallVec<[u32; 1]>>,
+    /// What the last committed transaction that appended to each key has appended to it so far.
+    appended: Vec<(Txn, SmallVec<[Code; 1]>)>,
     processes: FxHashMap<Process, u32>,
     names: Vec<Process>,
 }
@@ -121,6 +123,7 @@ impl Log {
         *self.numbers.entry(code).or_insert_with(|| {
             self.keys.push(code);
             self.of_key.push(SmallVec::new());
+            self.appended.push((Txn::MAX, SmallVec::new()));
             next
         })
     }
@@ -147,8 +150,30 @@ impl Log {
         self.names[self.txns[txn as usize].process as usize]
     }
 
-    /// Remembers a list that was read.
-    pub(super) fn read(&mut self, key: Key, elements: &[Value]) -> Slice {
+    /// Remembers what a transaction appends, to know it in its reads.
+    pub(super) fn append(&mut self, txn: Txn, key: Key, element: Code) {
+        let appended = &mut self.appended[key as usize];
+        if appended.0 != txn {
+            appended.0 = txn;
+            appended.1.clear();
+        }
+        appended.1.push(element);
+    }
+
+    /// Remembers a list that was read. What the reader itself has appended before is at its end and nobody else's
+    /// business: where it will come to stand was not yet decided.
+    pub(super) fn read(&mut self, txn: Txn, key: Key, elements: &[Value]) -> Act {
+        let Log { codes, appended, .. } = self;
+        let (who, own) = &appended[key as usize];
+        let count = if *who == txn { own.len().min(elements.len()) } else { 0 };
+        let (base, end) = elements.split_at(elements.len() - count);
+        match count > 0 && own.iter().eq(end.iter().map(|element| codes.code(element)).collect::<Vec<_>>().iter()) {
+            true => Act::List { base: self.base(key, base), own: number(count) },
+            false => Act::List { base: self.base(key, elements), own: 0 },
+        }
+    }
+
+    fn base(&mut self, key: Key, elements: &[Value]) -> Slice {
         let len = number(elements.len());
         if self.branches.is_empty() {
             self.branches.push(Vec::new());
@@ -194,6 +219,11 @@ impl Log {
         let rest = &self.micros[first.min(self.micros.len())..];
         let len = rest.iter().take_while(|micro| micro.txn == txn).count();
         &rest[..len]
+    }
+
+    /// The whole list of a read, of which the reader had appended this much.
+    pub(super) fn whole(&self, base: Slice, own: &[Code]) -> Vec<Code> {
+        [self.list(base), own].concat()
     }
 
     /// The key as an explanation calls it: text without its quotes.

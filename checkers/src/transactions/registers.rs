@@ -16,7 +16,7 @@
 //! A history without an anomaly need not be serializable: the order of two versions that nobody read and wrote over
 //! is not known.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Inference;
 use super::anomaly::Class;
@@ -104,7 +104,7 @@ impl Versions {
             let found = match log.micros[own[0] as usize].act {
                 Act::Value(None) => Some(0),
                 Act::Value(Some(value)) => numbers.get(&value).copied(),
-                Act::Write(_) | Act::List(_) => None,
+                Act::Write(_) | Act::List { .. } => None,
             };
             let is_write = |micro: &&u32| matches!(log.micros[**micro as usize].act, Act::Write(_));
             let left = own.iter().rev().find(is_write).and_then(|&micro| match log.micros[micro as usize].act {
@@ -239,8 +239,11 @@ pub(super) fn examine(
 
 /// Dependencies from the order of the versions.
 fn depend(versions: &Versions, findings: &mut Findings) {
+    let writers: FxHashSet<Txn> = versions.installed.iter().filter_map(|(_, txn)| *txn).collect();
+    // Who read it and wrote is an updater: under any level that forbids lost updates it wrote first.
+    let relation = |reader: Txn| if writers.contains(&reader) { Relation::Update } else { Relation::Rw };
     let sources = |version: Version| {
-        let readers = versions.readers[version as usize].iter().map(|&reader| (reader, Relation::Rw));
+        let readers = versions.readers[version as usize].iter().map(|&reader| (reader, relation(reader)));
         let writer = versions.installed[version as usize].1.map(|writer| (writer, Relation::Ww));
         readers.chain(writer).collect::<Vec<_>>()
     };
@@ -314,7 +317,7 @@ fn transaction(log: &Log, key: Key, micros: &[u32], writes: &Writes, findings: &
                 continue;
             }
             Act::Value(value) => value,
-            Act::List(_) => continue,
+            Act::List { .. } => continue,
         };
         if let Some((before, did)) = expected.filter(|(before, _)| *before != value) {
             findings.sightings.note(Class::Internal, at, || {

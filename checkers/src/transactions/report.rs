@@ -161,7 +161,7 @@ fn label(relation: Relation) -> &'static str {
     match relation {
         Relation::Ww => "ww",
         Relation::Wr => "wr",
-        Relation::Rw => "rw",
+        Relation::Rw | Relation::Update => "rw",
         Relation::Process => "process",
         Relation::RealTime => "real time",
         Relation::Onward => "",

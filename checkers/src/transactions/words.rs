@@ -22,7 +22,7 @@ pub(super) fn list(log: &Log, elements: &[Code]) -> String {
 }
 
 /// A few elements in a sentence.
-pub(super) fn micro_list(log: &Log, elements: &[Code]) -> String {
+pub(super) fn several(log: &Log, elements: &[Code]) -> String {
     elements.iter().map(|&element| log.codes.show(element)).collect::<Vec<_>>().join(" and ")
 }
 
@@ -32,17 +32,28 @@ pub(super) fn transaction(log: &Log, kind: Kind, txn: Txn) -> String {
         Kind::ListAppend => "append",
         Kind::RwRegister => "w",
     };
-    let one = |micro: &Micro| {
+    let micros = log.micros_of(txn);
+    let own = |upto: usize, key: Key| micros[..upto].iter().filter(move |micro| micro.key == key).filter_map(written);
+    let one = |(at, micro): (usize, &Micro)| {
         let key = log.show_key(micro.key);
         match micro.act {
             Act::Write(value) => format!("{write} {key} {}", log.codes.show(value)),
-            Act::List(slice) => format!("r {key} {}", list(log, log.list(slice))),
+            Act::List { base, own: count } => {
+                let own: Vec<Code> = own(at, micro.key).take(count as usize).collect();
+                format!("r {key} {}", list(log, &log.whole(base, &own)))
+            }
             Act::Value(value) => format!("r {key} {}", registers::show(log, value)),
         }
     };
-    let micros = log.micros_of(txn);
     let more = if micros.len() > SHOWN { ", .." } else { "" };
-    micros.iter().take(SHOWN).map(one).collect::<Vec<_>>().join(", ") + more
+    micros.iter().enumerate().take(SHOWN).map(one).collect::<Vec<_>>().join(", ") + more
+}
+
+fn written(micro: &Micro) -> Option<Code> {
+    match micro.act {
+        Act::Write(value) => Some(value),
+        Act::List { .. } | Act::Value(_) => None,
+    }
 }
 
 /// What is needed to explain.
@@ -91,17 +102,16 @@ impl Story<'_> {
                 let (last, element) = (shown(at), log.codes.show(behind(to.0).filter(|_| last == from.0)?));
                 Some(format!("{one} appended {last} to {name}, and {other} {element}, which no read has, so behind it"))
             }
-            Relation::Wr => self.reads(&order, to.0, key).find_map(|slice| {
+            Relation::Wr => self.reads(&order, to.0, key).find_map(|(slice, found)| {
                 let (at, writer) = order.last(slice.len)?;
-                let (found, element) = (list(log, log.list(slice)), shown(at));
+                let element = shown(at);
                 (writer == from.0).then(|| format!("{other} read {name} = {found}, where {element} is {one}'s"))
             }),
-            Relation::Rw => self.reads(&order, from.0, key).find_map(|slice| {
+            Relation::Rw | Relation::Update => self.reads(&order, from.0, key).find_map(|(slice, found)| {
                 let missed = match order.next(slice.len) {
                     Some((at, writer)) => (writer == to.0).then(|| shown(at)),
                     None => behind(to.0).map(|element| log.codes.show(element)),
                 };
-                let found = list(log, log.list(slice));
                 Some(format!("{one} read {name} = {found} and did not see {}, which {other} appended", missed?))
             }),
             _ => None,
@@ -110,17 +120,17 @@ impl Story<'_> {
 
     fn writes(&self, txn: Txn, key: Key) -> impl Iterator<Item = Code> {
         let micros = self.log.micros_of(txn).iter().filter(move |micro| micro.key == key);
-        micros.filter_map(|micro| match micro.act {
-            Act::Write(value) => Some(value),
-            Act::List(_) | Act::Value(_) => None,
-        })
+        micros.filter_map(written)
     }
 
-    /// The reads of a key that agree with its order.
-    fn reads(&self, order: &Order<'_>, txn: Txn, key: Key) -> impl Iterator<Item = Slice> {
+    /// The reads of a key that agree with its order: without what the reader appended, and all of it in words.
+    fn reads(&self, order: &Order<'_>, txn: Txn, key: Key) -> impl Iterator<Item = (Slice, String)> {
         let micros = self.log.micros_of(txn).iter().filter(move |micro| micro.key == key);
-        micros.filter_map(|micro| match micro.act {
-            Act::List(slice) if slice.len <= order.agreement(self.log, slice.branch) => Some(slice),
+        micros.filter_map(move |micro| match micro.act {
+            Act::List { base, own } if base.len <= order.agreement(self.log, base.branch) => {
+                let own: Vec<Code> = self.writes(txn, key).take(own as usize).collect();
+                Some((base, list(self.log, &self.log.whole(base, &own))))
+            }
             _ => None,
         })
     }
@@ -152,7 +162,7 @@ impl Story<'_> {
                 })?;
                 Some(format!("{other} read {name} = {}, which {one} wrote", log.codes.show(written)))
             }
-            Relation::Rw => {
+            Relation::Rw | Relation::Update => {
                 if let Some(&(a, b, reason)) = after.find(|(before, _, _)| has_read(*before, from.0)) {
                     return Some(format!("{one} read {name} = {}, and {}", value(a), why(reason, a, b)));
                 }

@@ -38,6 +38,8 @@ impl ByKey {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Write {
     pub(super) txn: Txn,
+    /// The number of the micro-operation.
+    pub(super) micro: u32,
     /// Whether it is the last that its transaction wrote to the key.
     pub(super) last: bool,
 }
@@ -60,11 +62,11 @@ impl Writes {
         let aborted = |txn: Txn| log.txns[txn as usize].outcome == Outcome::Fail;
         let mut by_value: FxHashMap<Code, Write> = FxHashMap::default();
         let mut last_of = None;
-        for &micro in micros.iter().rev() {
-            let micro = &log.micros[micro as usize];
-            let Act::Write(value) = micro.act else { continue };
-            let write = Write { txn: micro.txn, last: last_of != Some(micro.txn) };
-            last_of = Some(micro.txn);
+        for &number in micros.iter().rev() {
+            let Micro { txn, act, .. } = log.micros[number as usize];
+            let Act::Write(value) = act else { continue };
+            let write = Write { txn, micro: number, last: last_of != Some(txn) };
+            last_of = Some(txn);
             match by_value.get(&value) {
                 Some(known) if !aborted(known.txn) && !aborted(write.txn) => {
                     return Err(Ambiguous { value, by: [write.txn, known.txn] });

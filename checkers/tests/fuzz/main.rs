@@ -10,4 +10,5 @@ mod kv;
 mod lock;
 mod mutex;
 mod register;
+mod transactions;
 mod watching;
