@@ -1,11 +1,21 @@
 //! How fast histories are read: `cargo bench -p grudge-checkers --bench formats -- WORD…`.
 //!
-//! The files lie in memory. `pick` is what a witness costs: a few events from the end, all before passed over.
+//! The files lie in memory. `pick` is what a witness costs: a few events from the end, all before passed over. The last
+//! scenarios are whole checks of a file of ten million operations, almost a gigabyte: from the bytes to the verdict.
 
 mod measure;
 
+use std::fs::File;
+use std::io::{self, Write};
+
+use grudge_checkers::guess;
 use grudge_checkers::history::{Event, Format, History, Kind, Process, Recording, Tape};
+use grudge_checkers::linearizability::Limits;
+use grudge_checkers::model::Parameters;
 use measure::{Answer, Bench, Scenario, say};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 use serde_json::{Value, json};
 
 const OPERATIONS: usize = 1_000_000;
@@ -41,6 +51,67 @@ fn main() {
             }
         }
     }
+    for (name, lie) in [("csv file, unique values", None), ("csv file, unique values, a stale read", Some(LONG - 5))] {
+        if bench.wants(name) {
+            check(&mut bench, name, lie);
+        }
+    }
+}
+
+/// How many operations a file has that is checked as a whole.
+const LONG: u64 = 10_000_000;
+
+/// Reads and judges a file of one register whose every value is written once.
+fn check(bench: &mut Bench, name: &str, lie: Option<u64>) {
+    let path = std::env::temp_dir().join(format!("grudge-formats-{}.csv", std::process::id()));
+    let file = File::create(&path).expect("a temporary file");
+    write_register(io::BufWriter::new(file), lie).expect("it takes a gigabyte");
+    let scenario = Scenario { name, operations: LONG as usize, concurrency: WORKERS, rounds: 2 };
+    bench.measure(scenario, || {
+        let recording = Recording::new(|| File::open(&path), None).expect("it begins well");
+        let guessed = guess::judge(&recording, &Parameters::default(), &Limits::default());
+        guessed.expect("it is whole").expect("it is a register").judgement
+    });
+    std::fs::remove_file(&path).expect("it is there");
+}
+
+/// Workers read and write a register without pause; what they do happens as it returns. One read may return what was
+/// there long ago.
+fn write_register(mut sink: impl Write, lie: Option<u64>) -> io::Result<()> {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let (mut open, mut value, mut calls, mut index) = (vec![None; WORKERS], 0, 0, 0_u64);
+    writeln!(sink, "index,time,process,type,f,key,value,node,error,version")?;
+    while calls < LONG || open.iter().any(Option::is_some) {
+        let process = rng.random_range(0..WORKERS);
+        let (kind, f, value) = match open[process].take() {
+            None if calls == LONG => continue,
+            None => {
+                calls += 1;
+                let call = if rng.random() { Call::Write(calls) } else { Call::Read };
+                open[process] = Some((calls, call));
+                match call {
+                    Call::Write(new) => ("invoke", "write", Some(new)),
+                    Call::Read => ("invoke", "read", None),
+                }
+            }
+            Some((_, Call::Write(new))) => {
+                value = new;
+                ("ok", "write", Some(new))
+            }
+            Some((call, Call::Read)) if lie.is_some_and(|lie| call >= lie) => ("ok", "read", None),
+            Some((_, Call::Read)) => ("ok", "read", Some(value).filter(|&value| value > 0)),
+        };
+        let value = value.map_or_else(|| "null".to_owned(), |value| value.to_string());
+        writeln!(sink, "{index},{},{process},{kind},{f},,{value},,,", index * 1733)?;
+        index += 1;
+    }
+    sink.flush()
+}
+
+#[derive(Clone, Copy)]
+enum Call {
+    Read,
+    Write(u64),
 }
 
 fn read(bench: &mut Bench, name: &str, file: &[u8], format: Format) {

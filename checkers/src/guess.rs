@@ -51,7 +51,7 @@ const BY_NAMES: [(&[&str], &str); 15] = [
     (&["enqueue", "dequeue"], "queue"),
     (&["push", "pop"], "stack"),
     (&["insert", "poll"], "priority-queue"),
-    (&["get", "put", "append"], "append-kv"),
+    (&["get", "put", "append"], "kv"),
     (&["generate"], "ids"),
     (&["increment", "decrement", "add", "read"], "counter"),
     (&["grant", "renew", "check", "revoke"], "lease"),

@@ -25,19 +25,29 @@ impl Place {
     }
 
     /// The place behind these bytes.
-    pub(super) fn after(mut self, bytes: &[u8]) -> Place {
-        bytes.iter().for_each(|&byte| self.pass(byte));
-        self
+    pub(super) fn after(self, bytes: &[u8]) -> Place {
+        let newlines = memchr::memchr_iter(b'\n', bytes).count() as u64;
+        let (before, last_line) = match memchr::memrchr(b'\n', bytes) {
+            Some(newline) => (1, &bytes[newline + 1..]),
+            None => (self.character, bytes),
+        };
+        let characters = last_line.iter().filter(|&&byte| begins_character(byte)).count();
+        Place { line: self.line + newlines, character: before + characters }
     }
 
     fn pass(&mut self, byte: u8) {
         if byte == b'\n' {
             self.line += 1;
             self.character = 1;
-        } else if byte & 0b1100_0000 != 0b1000_0000 {
+        } else if begins_character(byte) {
             self.character += 1;
         }
     }
+}
+
+/// Whether it is no continuation of a character in UTF-8.
+fn begins_character(byte: u8) -> bool {
+    byte & 0b1100_0000 != 0b1000_0000
 }
 
 impl<R: Read> Cursor<R> {
@@ -82,6 +92,24 @@ impl<R: Read> Cursor<R> {
     pub(super) fn pass(&mut self, count: usize) {
         self.place = self.place.after(&self.window.rest()[..count]);
         self.window.pass(count);
+    }
+
+    /// Goes on to the first byte that is not wanted, or to the end, and hands out what lies before it, in pieces.
+    pub(super) fn pass_while(
+        &mut self,
+        is_wanted: impl Fn(u8) -> bool,
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<(), ReadError> {
+        loop {
+            let rest = self.window.rest();
+            let end = rest.iter().position(|&byte| !is_wanted(byte));
+            let piece = &rest[..end.unwrap_or(rest.len())];
+            each(piece);
+            self.pass(piece.len());
+            if end.is_some() || !self.more()? {
+                return Ok(());
+            }
+        }
     }
 
     /// Goes on by one byte and gives it.

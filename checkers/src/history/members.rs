@@ -32,9 +32,9 @@ impl Filling {
     ///
     /// # Errors
     /// What was expected in its place.
-    pub(super) fn fill(&mut self, name: String, value: Value) -> Result<(), String> {
+    pub(super) fn fill(&mut self, name: &str, value: Value) -> Result<(), String> {
         let event = &mut self.event;
-        match name.as_str() {
+        match name {
             "index" => self.index = optional(value, Value::as_u64, "a whole number from 0")?,
             "time" => event.time = optional(value, Value::as_u64, "a whole number of nanoseconds")?.unwrap_or(0),
             "process" => {
@@ -62,7 +62,7 @@ impl Filling {
             "node" => event.node = some_text(value),
             "error" => event.error = some_text(value),
             "version" => event.version = optional(value, Value::as_i64, "an integer")?,
-            _ => event.extra.push((name, text(value))),
+            _ => event.extra.push((name.to_owned(), text(value))),
         }
         Ok(())
     }

@@ -52,8 +52,8 @@ pub(super) fn skip<R: Read>(cursor: &mut Cursor<R>) -> Result<(), ReadError> {
 fn skip_space<R: Read>(cursor: &mut Cursor<R>) -> Result<(), ReadError> {
     while let Some(byte) = cursor.peek()? {
         match byte {
-            b';' => while cursor.bump()?.is_some_and(|byte| byte != b'\n') {},
-            byte if is_space(byte) => cursor.pass(1),
+            b';' => cursor.pass_while(|byte| byte != b'\n', |_| {})?,
+            byte if is_space(byte) => cursor.pass_while(is_space, |_| {})?,
             _ => break,
         }
     }
@@ -200,10 +200,7 @@ fn token<R: Read>(cursor: &mut Cursor<R>) -> Result<String, ReadError> {
 
 /// The same, with what was read of it before.
 fn token_after<R: Read>(cursor: &mut Cursor<R>, mut bytes: Vec<u8>, place: Place) -> Result<String, ReadError> {
-    while let Some(byte) = cursor.peek()?.filter(|&byte| !is_space(byte) && !is_bracket(byte)) {
-        bytes.push(byte);
-        cursor.pass(1);
-    }
+    cursor.pass_while(|byte| !is_space(byte) && !is_bracket(byte), |piece| bytes.extend_from_slice(piece))?;
     String::from_utf8(bytes).map_err(|_| place.error("this is not UTF-8"))
 }
 
@@ -247,15 +244,15 @@ fn string<R: Read>(cursor: &mut Cursor<R>) -> Result<String, ReadError> {
     cursor.pass(1);
     let mut bytes = Vec::new();
     loop {
+        cursor.pass_while(|byte| byte != b'"' && byte != b'\\', |piece| bytes.extend_from_slice(piece))?;
         let at = cursor.place();
         match cursor.bump()? {
             None => return Err(half_written(cursor)),
-            Some(b'"') => break,
             Some(b'\\') => {
                 let letter = escaped(cursor, at)?;
                 bytes.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
             }
-            Some(byte) => bytes.push(byte),
+            Some(_) => break,
         }
     }
     String::from_utf8(bytes).map_err(|_| place.error("this text is not UTF-8"))
@@ -334,11 +331,11 @@ fn character<R: Read>(cursor: &mut Cursor<R>) -> Result<String, ReadError> {
 }
 
 fn is_space(byte: u8) -> bool {
-    byte.is_ascii_whitespace() || byte == b',' || byte == 0x0b || (0x1c..0x20).contains(&byte)
+    matches!(byte, b' ' | b',' | b'\n' | b'\r' | b'\t' | 0x0b | 0x0c | 0x1c..=0x1f)
 }
 
 fn is_bracket(byte: u8) -> bool {
-    b"()[]{}\";".contains(&byte)
+    matches!(byte, b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'"' | b';')
 }
 
 pub(super) fn half_written<R: Read>(cursor: &Cursor<R>) -> ReadError {

@@ -128,8 +128,7 @@ impl<R: Read> Reader<R> {
                 return Err(place.error(format!("the map ends before the value of `{name}`")));
             }
             let value = forms::read(&mut self.cursor)?;
-            let named = format!("{name}: ");
-            filling.fill(name, value).map_err(|problem| place.error(named + &problem))?;
+            filling.fill(&name, value).map_err(|problem| place.error(format!("{name}: {problem}")))?;
         }
         let has = filling.has();
         if !has.kind {

@@ -189,8 +189,8 @@ impl<'de> Visitor<'de> for Members<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         while let Some((name, value)) = members.next_entry::<String, Value>()? {
-            let named = format!("{name}: ");
-            self.filling.fill(name, value).map_err(|problem| A::Error::custom(named + &problem))?;
+            let filled = self.filling.fill(&name, value);
+            filled.map_err(|problem| A::Error::custom(format!("{name}: {problem}")))?;
         }
         Ok(())
     }
