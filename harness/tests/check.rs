@@ -173,6 +173,22 @@ fn of_a_damaged_history_what_comes_before_is_converted() {
 }
 
 #[test]
+fn a_judgement_is_verified_on_demand() {
+    let folder = folder();
+    for (name, content, expected, proof) in [
+        ("valid.csv", VALID, 0, "the order of 2 operations was replayed"),
+        ("stale.csv", STALE, 1, "every order of these 4 events was tried"),
+        ("knossos.edn", KNOSSOS, 0, "was replayed"),
+    ] {
+        let file = written(&folder, name, content);
+        let output = check(&[path(&file), "--verify"]);
+        let told = text(&output.stdout);
+        assert_eq!(code(&output), expected, "{told}");
+        assert!(told.contains("  proof: ") && told.contains(proof), "{told}");
+    }
+}
+
+#[test]
 fn standard_input_is_a_history() {
     for (input, expected) in [(STALE, 1), (KNOSSOS, 0)] {
         let output = check_piped(&["-"], input.as_bytes());

@@ -7,6 +7,7 @@ use std::time::Duration;
 use grudge_checkers::checker::Checker;
 use grudge_checkers::judgement::{Decider, Judgement};
 use grudge_checkers::verdict::Verdict;
+use grudge_checkers::verify::Proof;
 use owo_colors::OwoColorize;
 use serde::Serialize;
 
@@ -30,11 +31,31 @@ pub(super) struct Checked {
     /// How many operations were put in order before the search was given up.
     #[serde(skip_serializing_if = "Option::is_none")]
     ordered: Option<usize>,
+    /// What a second program made of it, if it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<String>,
 }
 
 impl Checked {
-    pub(super) fn new(file: String, checker: Checker, judgement: Judgement, took: Duration) -> Checked {
-        let Judgement { verdict, deciders, operations, orders: _, prefix, notes } = judgement;
+    /// A verdict whose proof does not hold is none.
+    pub(super) fn new(
+        file: String,
+        checker: Checker,
+        judgement: Judgement,
+        proof: Option<Result<Proof, String>>,
+        took: Duration,
+    ) -> Checked {
+        let Judgement { mut verdict, deciders, operations, orders: _, prefix, notes } = judgement;
+        let proof = proof.map(|proof| {
+            proof.map_or_else(
+                |problem| {
+                    let reason = format!("the verdict was {}, but its proof does not hold: {problem}", verdict.name());
+                    verdict = Verdict::Unknown { reason };
+                    "refuted".to_owned()
+                },
+                in_words,
+            )
+        });
         Checked {
             file,
             checker: checker.title(),
@@ -45,6 +66,7 @@ impl Checked {
             peak_memory_bytes: peak_memory(),
             notes,
             ordered: prefix.map(|prefix| prefix.order.len()),
+            proof,
         }
     }
 
@@ -59,10 +81,21 @@ impl Checked {
         if let Some(ordered) = self.ordered {
             let _ = writeln!(text, "  {ordered} operations had been put in order");
         }
+        if let Some(proof) = &self.proof {
+            let _ = writeln!(text, "  proof: {proof}");
+        }
         for note in &self.notes {
             let _ = writeln!(text, "  {note}");
         }
         text
+    }
+}
+
+fn in_words(proof: Proof) -> String {
+    match proof {
+        Proof::Orders { operations } => format!("the order of {operations} operations was replayed"),
+        Proof::Contradiction { events } => format!("every order of these {events} events was tried"),
+        Proof::Nothing => "none that can be tried".to_owned(),
     }
 }
 

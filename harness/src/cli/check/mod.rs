@@ -48,6 +48,10 @@ pub(super) struct CheckArgs {
     /// What a compare-and-set tells that failed: nothing (drop), or that the value was another (observe)
     #[arg(long, value_name = "HOW", value_enum, default_value = "drop")]
     failed_cas: FailedCasArg,
+    /// Have each judgement verified by a second, simple program: a legal order is replayed, of a contradiction every order
+    /// is tried
+    #[arg(long)]
+    verify: bool,
     /// Do not judge, write the history to this file in the format that its name says
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
@@ -107,7 +111,8 @@ fn one(path: &std::path::Path, args: &CheckArgs) -> Result<Checked, Failure> {
             None => return Err(Failure::BadArguments(no_guess(source.name()))),
         },
     };
-    Ok(Checked::new(source.name().to_owned(), checker, judgement, begun.elapsed()))
+    let proof = args.verify.then(|| checker.verify(&parameters, &recording, &judgement));
+    Ok(Checked::new(source.name().to_owned(), checker, judgement, proof, begun.elapsed()))
 }
 
 fn no_guess(name: &str) -> String {
