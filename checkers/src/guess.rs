@@ -41,11 +41,12 @@ enum Sign {
 }
 
 /// Names that go together, and the checker of operations that have some of them and no others, if it needs no sign.
-const BY_NAMES: [(&[&str], &str); 15] = [
+const BY_NAMES: [(&[&str], &str); 16] = [
     (&["read", "write"], "register"),
     (&["read", "write", "cas"], "cas-register"),
     (&["acquire", "release"], "mutex"),
     (&["acquire", "prove", "release"], "fenced-mutex"),
+    (&["acquire-read", "release-read", "acquire-write", "release-write"], "read-write-lock"),
     (&["add", "read", "read-local"], "set"),
     (&["add", "remove", "contains"], "lin-set"),
     (&["enqueue", "dequeue"], "queue"),

@@ -48,6 +48,9 @@ pub(super) struct CheckArgs {
     /// What a compare-and-set tells that failed: nothing (drop), or that the value was another (observe)
     #[arg(long, value_name = "HOW", value_enum, default_value = "drop")]
     failed_cas: FailedCasArg,
+    /// How many permits a semaphore has
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    permits: u32,
     /// Have each judgement verified by a second, simple program: a legal order is replayed, of a contradiction every order
     /// is tried
     #[arg(long)]
@@ -133,7 +136,7 @@ impl CheckArgs {
                 FailedCasArg::Observe => FailedCas::FoundAnother,
             },
         };
-        Parameters { registers, ..Parameters::default() }
+        Parameters { registers, permits: self.permits }
     }
 }
 
