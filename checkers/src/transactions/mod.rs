@@ -67,19 +67,6 @@ pub enum Kind {
     RwRegister,
 }
 
-impl Kind {
-    /// Which of them this operation's micro-operations are about; none if it is no transaction, or one that only reads.
-    #[must_use]
-    pub fn of(event: &Event) -> Option<Kind> {
-        let mut names = event.value.as_array()?.iter().filter_map(|micro| micro.get(0)?.as_str());
-        names.find_map(|name| match name {
-            "append" => Some(Kind::ListAppend),
-            "w" => Some(Kind::RwRegister),
-            _ => None,
-        })
-    }
-}
-
 /// What is assumed of the order of a register's versions, besides what follows from the transactions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Inference {

@@ -62,7 +62,8 @@ pub struct Shown {
 /// Why a transaction comes before the next.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// `ww`, `wr`, `rw`, `process` or `real time`.
+    /// `ww`, `wr`, `rw`, `process` or `real time`; `rw/ww` if it read before the next one's write and wrote the object itself,
+    /// so that its write has to be the earlier one wherever no update is lost.
     pub relation: &'static str,
     /// What shows it.
     pub words: String,
@@ -161,7 +162,8 @@ fn label(relation: Relation) -> &'static str {
     match relation {
         Relation::Ww => "ww",
         Relation::Wr => "wr",
-        Relation::Rw | Relation::Update => "rw",
+        Relation::Rw => "rw",
+        Relation::Update => "rw/ww",
         Relation::Process => "process",
         Relation::RealTime => "real time",
         Relation::Onward => "",

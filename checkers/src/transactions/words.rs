@@ -112,7 +112,8 @@ impl Story<'_> {
                     Some((at, writer)) => (writer == to.0).then(|| shown(at)),
                     None => behind(to.0).map(|element| log.codes.show(element)),
                 };
-                Some(format!("{one} read {name} = {found} and did not see {}, which {other} appended", missed?))
+                let and = if relation == Relation::Update { ", appended to it" } else { "" };
+                Some(format!("{one} read {name} = {found}{and} and did not see {}, which {other} appended", missed?))
             }),
             _ => None,
         }
