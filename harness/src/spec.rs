@@ -54,6 +54,9 @@ pub struct Spec {
     /// How long after the final heal every worker must have succeeded again.
     #[serde(serialize_with = "jiff::fmt::serde::duration::friendly::compact::required")]
     pub recovery: SignedDuration,
+    /// Whether a run ends as soon as a promise is seen to be broken.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fail_fast: bool,
     /// What the nemesis does, step by step, instead of drawing it from a menu.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub script: Vec<Step>,
@@ -183,6 +186,7 @@ pub(crate) mod tests {
             timeout: SignedDuration::from_millis(2_500),
             ttl: SignedDuration::from_secs(4),
             recovery: SignedDuration::from_secs(30),
+            fail_fast: false,
             script: Vec::new(),
         }
     }

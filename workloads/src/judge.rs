@@ -5,11 +5,12 @@ use std::time::Duration;
 use grudge_checkers::history::{History, Kind, Outcome, Process};
 use grudge_checkers::linearizability::{Limits, check};
 use grudge_checkers::model::{CasRegister, FencedMutex, Meaning, Model, Mutex, MutexOp, RegisterRules, Retold};
+use grudge_checkers::online::{Reads, Watch};
 use grudge_checkers::set::LocalReads;
 use grudge_checkers::verdict::Verdict;
 use grudge_checkers::{lease, pairs, session, set};
 
-use crate::workload::Judgement;
+use crate::workload::{Judgement, Watched};
 
 /// A finding may not take as long as the verdict: if it is hard to say, it stays unknown.
 const FINDING: Limits = Limits { time: Duration::from_secs(10), memory: 100 << 20 };
@@ -54,6 +55,35 @@ pub(crate) fn sessions(history: &History) -> Vec<Judgement> {
 /// Transactions of which both halves are seen or none.
 pub(crate) fn pairs(history: &History) -> Vec<Judgement> {
     vec![judgement("read-atomic pairs", pairs::check(history), Part::Promise)]
+}
+
+/// What [`registers`] promise, watched.
+pub(crate) fn watch_registers() -> Vec<Watched> {
+    vec![watched(checker(&CasRegister::default()), Watch::registers(Reads::Judged))]
+}
+
+/// What [`local_registers`] promise, watched.
+pub(crate) fn watch_local_registers() -> Vec<Watched> {
+    vec![watched(checker(&UPDATES), Watch::registers(Reads::Ignored))]
+}
+
+/// What [`locks`] promise, watched.
+pub(crate) fn watch_locks() -> Vec<Watched> {
+    vec![watched(checker(&FencedMutex), Watch::fenced_mutexes())]
+}
+
+/// What [`sessions`] promise, watched.
+pub(crate) fn watch_sessions() -> Vec<Watched> {
+    vec![watched("session guarantees".to_owned(), Watch::sessions())]
+}
+
+/// What is only judged at the end.
+pub(crate) fn watch_nothing() -> Vec<Watched> {
+    Vec::new()
+}
+
+fn watched(checker: String, watch: Watch) -> Watched {
+    Watched { checker, check: Box::new(watch) }
 }
 
 /// Whether a judgement counts into the verdict.

@@ -154,6 +154,10 @@ fn registers(name: &'static str, protocol: Protocol, options: &Options, reads: R
             Reads::Linearizable => judge::registers,
             Reads::Local => judge::local_registers,
         },
+        watch: match reads {
+            Reads::Linearizable => judge::watch_registers,
+            Reads::Local => judge::watch_local_registers,
+        },
     }
 }
 
@@ -170,6 +174,7 @@ fn locks(name: &'static str, protocol: Protocol, options: &Options) -> Workload 
         main: paced(lock::lockers(options.seed, keys, options.time), options),
         liveness: lock::Recovered::new(keys).boxed(),
         judge: judge::locks,
+        watch: judge::watch_locks,
     }
 }
 
@@ -192,11 +197,11 @@ fn growing(
     shape: grow::Shape,
     options: &Options,
     connect: Arc<dyn Connect>,
-    judge: fn(&History) -> Vec<Judgement>,
+    judged: fn(&History) -> Vec<Judgement>,
 ) -> Workload {
     let (main, liveness) = grow::phases(shape, options.seed, options.keys.unwrap_or(2));
     let main = paced(main.boxed(), options).time_limit(options.time).boxed();
-    Workload { name, connect, main, liveness: liveness.boxed(), judge }
+    Workload { name, connect, main, liveness: liveness.boxed(), judge: judged, watch: judge::watch_nothing }
 }
 
 fn sessions(name: &'static str, options: &Options) -> Workload {
@@ -208,6 +213,7 @@ fn sessions(name: &'static str, options: &Options) -> Workload {
         main: paced(session::wanderers(options.seed, keys), options).time_limit(options.time).boxed(),
         liveness: session::recovered(options.seed, keys),
         judge: judge::sessions,
+        watch: judge::watch_sessions,
     }
 }
 
@@ -220,6 +226,7 @@ fn leases(name: &'static str, options: &Options) -> Workload {
         main: paced(lease::holders(options.seed, leases), options).time_limit(options.time).boxed(),
         liveness: lease::Recovered::default().boxed(),
         judge: judge::leases,
+        watch: judge::watch_nothing,
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grudge_checkers::history::History;
+use grudge_checkers::judgement::Checking;
 use grudge_checkers::verdict::Verdict;
 
 use crate::client::Connect;
@@ -37,6 +38,14 @@ pub struct Judgement {
     pub finding: bool,
 }
 
+/// A promise that is watched while the system runs.
+pub struct Watched {
+    /// The checker's name, as in [`Judgement`].
+    pub checker: String,
+    /// Answers at the event that breaks the promise.
+    pub check: Box<dyn Checking>,
+}
+
 /// A workload, ready to run against one kind of client protocol.
 pub struct Workload {
     /// Its name on the command line.
@@ -50,4 +59,6 @@ pub struct Workload {
     pub liveness: Box<dyn Generator<Invocation>>,
     /// Judges the whole history.
     pub judge: fn(&History) -> Vec<Judgement>,
+    /// Of the promises that are judged, those that can be watched.
+    pub watch: fn() -> Vec<Watched>,
 }

@@ -71,6 +71,7 @@ impl Prepared {
             seed: spec.seed,
             time: spec::std(spec.time),
             recovery: spec::std(spec.recovery),
+            fail_fast: spec.fail_fast,
             history: folder.history(),
             schedule: folder.schedule(),
             events: cluster.events(),

@@ -56,6 +56,9 @@ pub(super) struct SpecArgs {
     /// How long after the final heal every worker must have succeeded again [default: 30s]
     #[arg(long, value_name = "T", value_parser = spec::duration)]
     recovery: Option<SignedDuration>,
+    /// End the run as soon as a promise is seen to be broken
+    #[arg(long)]
+    fail_fast: bool,
 }
 
 /// A rate, as the command line writes it.
@@ -105,6 +108,7 @@ impl SpecArgs {
         spec.timeout = self.timeout.unwrap_or(spec.timeout);
         spec.ttl = self.ttl.unwrap_or(spec.ttl);
         spec.recovery = self.recovery.unwrap_or(spec.recovery);
+        spec.fail_fast |= self.fail_fast;
         spec.concurrency = self.concurrency.unwrap_or(spec.concurrency);
         spec.check()?;
         Ok(spec)
@@ -125,6 +129,7 @@ impl SpecArgs {
             timeout: SignedDuration::from_secs(2),
             ttl: SignedDuration::from_secs(4),
             recovery: SignedDuration::from_secs(30),
+            fail_fast: false,
             script: Vec::new(),
         }
     }

@@ -135,6 +135,7 @@ impl Setup {
             timeout: self.timeout,
             ttl: self.ttl,
             recovery: self.recovery,
+            fail_fast: false,
             script: self.script.clone(),
         }
     }

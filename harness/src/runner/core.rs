@@ -13,6 +13,8 @@ use grudge_workloads::generator::{Generator, Next, Worker};
 use grudge_workloads::operation::{Invocation, Outcome};
 use serde_json::Value;
 
+use super::watchdog::{Caught, Watchdog};
+
 /// How long a worker rests after its node could not be reached, doubling from the first to the second.
 const REST: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 /// A generator that names a time in the past is asked again this much later, so that it cannot spin the loop.
@@ -121,6 +123,7 @@ struct Slot {
 /// See the module's text.
 pub(crate) struct Core<J> {
     journal: J,
+    watchdog: Watchdog,
     slots: Vec<Slot>,
     turn: usize,
     /// Nobody gets work before this time, unless something is written first.
@@ -129,7 +132,7 @@ pub(crate) struct Core<J> {
 
 impl<J: Record> Core<J> {
     /// So many workers, the i-th bound to node i modulo their number.
-    pub(crate) fn new(journal: J, nodes: &[String], concurrency: usize) -> Core<J> {
+    pub(crate) fn new(journal: J, watchdog: Watchdog, nodes: &[String], concurrency: usize) -> Core<J> {
         let slots = (0..concurrency)
             .map(|i| Slot {
                 state: State::Free(Duration::ZERO),
@@ -140,7 +143,7 @@ impl<J: Record> Core<J> {
                 errors: VecDeque::new(),
             })
             .collect();
-        Core { journal, slots, turn: 0, idle_until: None }
+        Core { journal, watchdog, slots, turn: 0, idle_until: None }
     }
 
     /// Where everything is written.
@@ -169,6 +172,11 @@ impl<J: Record> Core<J> {
     /// Whether the phase's generator has nothing more for anybody.
     pub(crate) fn finished(&self) -> bool {
         self.slots.iter().all(|slot| slot.state == State::Done)
+    }
+
+    /// What was seen to be broken beyond repair, if anything was.
+    pub(crate) fn caught(&self) -> Option<&Caught> {
+        self.watchdog.caught()
     }
 
     /// Whether a call is on its way.
@@ -229,6 +237,7 @@ impl<J: Record> Core<J> {
             error: None,
             version: None,
         })?;
+        self.watchdog.see(event);
         generator.update(Duration::from_nanos(event.time), Some(Worker(i)), event);
         slot.state = State::Busy;
         slot.current = Some(invocation.clone());
@@ -279,6 +288,7 @@ impl<J: Record> Core<J> {
             error,
             version,
         })?;
+        self.watchdog.see(event);
         generator.update(Duration::from_nanos(event.time), Some(worker), event);
         Ok(kind)
     }
@@ -300,6 +310,7 @@ impl<J: Record> Core<J> {
             error: row.error,
             version: None,
         })?;
+        self.watchdog.see(event);
         let time = Duration::from_nanos(event.time);
         if let Some(generator) = generator {
             generator.update(time, None, event);

@@ -15,16 +15,20 @@ use grudge_workloads::operation::Invocation;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::core::{Completion, Core, Record, Row, Straggler};
 use super::journal::Journal;
 use super::progress::Progress;
-use super::stop::Stop;
+use super::stop::{Stop, Stopper};
+use super::watchdog::{Caught, Watchdog};
 use super::worker::work;
 
 /// How often the interpreter looks whether its workers are still there.
 const WATCH: Duration = Duration::from_secs(1);
+/// How long calls are awaited that are still on their way when a run is cut short.
+const LAST_CALLS: Duration = Duration::from_millis(500);
+
 /// A row that the nemesis wants written, and whom to tell once it is.
 pub(crate) struct NemesisRow {
     pub(crate) kind: Kind,
@@ -47,12 +51,15 @@ pub(crate) struct Interpreter {
     completions: mpsc::UnboundedReceiver<Completion>,
     rows: mpsc::UnboundedReceiver<NemesisRow>,
     progress: Progress,
+    /// Asked when the run is cut short.
+    cutter: Stopper,
 }
 
 impl Interpreter {
     /// Starts `concurrency` workers, the i-th bound to target i modulo their number.
     pub(crate) fn new(
         journal: Journal,
+        (watchdog, cutter): (Watchdog, Stopper),
         targets: &[Target],
         concurrency: usize,
         connect: &Arc<dyn Connect>,
@@ -69,7 +76,8 @@ impl Interpreter {
                 Hand { calls, task }
             })
             .collect();
-        Interpreter { core: Core::new(journal, &nodes, concurrency), hands, completions, rows, progress }
+        let core = Core::new(journal, watchdog, &nodes, concurrency);
+        Interpreter { core, hands, completions, rows, progress, cutter }
     }
 
     /// Time since the start of the run.
@@ -77,8 +85,14 @@ impl Interpreter {
         self.core.journal().now()
     }
 
-    /// Runs one generator until it has nothing more for anybody, `limit` has passed, or the run is stopped. Calls
-    /// still on their way at the end are awaited. Answers who was not done.
+    /// What cut the run short, if anything did.
+    pub(crate) fn caught(&self) -> Option<&Caught> {
+        self.core.caught()
+    }
+
+    /// Runs one generator until it has nothing more for anybody, `limit` has passed, the run is stopped, or a promise is
+    /// seen to be broken. Calls still on their way at the end are awaited, in the last case not for long. Answers who was
+    /// not done.
     ///
     /// # Errors
     /// The harness failed: the history cannot be written, or a worker is gone.
@@ -91,6 +105,10 @@ impl Interpreter {
         let end = self.now() + limit;
         self.core.begin();
         loop {
+            if self.caught().is_some() {
+                self.cutter.stop();
+                break;
+            }
             if stop.requested() || self.now() >= end {
                 break;
             }
@@ -108,8 +126,11 @@ impl Interpreter {
             self.progress.tick(self.now());
         }
         let stragglers = self.core.stragglers();
+        let end = Instant::now() + LAST_CALLS;
         while self.core.busy() {
+            let cut = self.caught().is_some();
             tokio::select! {
+                () = sleep_until(end), if cut => break,
                 completion = self.completions.recv() => self.complete(completion, generator)?,
                 Some(row) = self.rows.recv() => self.nemesis(row, Some(&mut *generator))?,
                 () = sleep(WATCH) => self.check_workers()?,
@@ -137,21 +158,30 @@ impl Interpreter {
         ended.map_err(|error| anyhow!("the nemesis task panicked, which is a defect of the harness: {error}"))
     }
 
-    /// Lets every client say goodbye and hands the history out.
+    /// Lets every client say goodbye and hands the history out. Whoever still waits for an answer is not heard any more.
     ///
     /// # Errors
     /// A worker panicked.
     pub(crate) async fn finish(mut self) -> Result<History> {
+        let abandon = self.core.busy();
         let tasks: Vec<JoinHandle<()>> = self
             .hands
             .drain(..)
             .map(|hand| {
                 drop(hand.calls);
+                if abandon {
+                    hand.task.abort();
+                }
                 hand.task
             })
             .collect();
         for task in tasks {
-            task.await.map_err(|error| anyhow!("a worker panicked, which is a defect of its client: {error}"))?;
+            match task.await {
+                Err(error) if error.is_panic() => {
+                    return Err(anyhow!("a worker panicked, which is a defect of its client: {error}"));
+                }
+                Ok(()) | Err(_) => {}
+            }
         }
         Ok(self.core.into_journal().into_history())
     }

@@ -13,6 +13,7 @@ use grudge_workloads::workload::Judgement;
 
 use super::Ending;
 use super::core::Straggler;
+use super::watchdog::Caught;
 use crate::cluster::Crash;
 use crate::nemesis::Toll;
 
@@ -26,7 +27,7 @@ pub(crate) fn harness(history: &History, ending: &Ending, faults: bool, recovery
         judgements.push(judgement("liveness", liveness(history, stragglers, recovery)));
     }
     if faults {
-        judgements.push(judgement("faults", in_force(&ending.toll, ending.interrupted)));
+        judgements.push(judgement("faults", in_force(&ending.toll, ending.interrupted || ending.caught.is_some())));
     }
     if let Some(verdict) = completeness(history, ending) {
         judgements.push(judgement("completeness", verdict));
@@ -151,6 +152,13 @@ fn in_force(toll: &Toll, interrupted: bool) -> Verdict {
 
 /// A run that was cut short, or in which nothing succeeded, proves nothing.
 fn completeness(history: &History, ending: &Ending) -> Option<Verdict> {
+    if let Some(Caught { checker, reason, index, time }) = &ending.caught {
+        return Some(unknown(format!(
+            "the run was cut short at {:.1} s, when event {index} was seen to break a promise ({checker}): {reason}; what was \
+             recorded until then is judged above",
+            time.as_secs_f64()
+        )));
+    }
     if ending.interrupted {
         return Some(unknown("the run was interrupted; what was recorded until then is judged above".to_owned()));
     }

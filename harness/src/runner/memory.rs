@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use grudge_checkers::history::{Event, History, Kind};
 use grudge_checkers::linearizability::{self, Limits};
 use grudge_checkers::model::Register;
+use grudge_checkers::online::{Reads, Watch};
 use grudge_workloads::client::{Client, Connect, Role, Target};
 use grudge_workloads::generator::{Build, Generator, Next, Worker};
 use grudge_workloads::operation::{Invocation, Outcome};
-use grudge_workloads::workload::{Judgement, Workload};
+use grudge_workloads::workload::{Judgement, Watched, Workload};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
@@ -27,6 +28,10 @@ pub(super) enum Manner {
     Correct,
     /// Every third read answers with the value before the last.
     Stale,
+    /// Every third read finds nothing.
+    Empty,
+    /// As before, and every second call never returns.
+    EmptyAndStuck,
     /// Its second node can never be reached.
     Unreachable,
     /// Every fifth call ends in a timeout, having had its effect.
@@ -44,6 +49,7 @@ struct State {
     before: Value,
     hurt: BTreeSet<&'static str>,
     clients: u64,
+    tickets: u64,
 }
 
 /// The system.
@@ -63,6 +69,12 @@ impl Memory {
         self.lock().clients
     }
 
+    fn next_is_even(&self) -> bool {
+        let mut state = self.lock();
+        state.tickets += 1;
+        state.tickets.is_multiple_of(2)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -74,6 +86,10 @@ impl Memory {
             connect: Arc::new(self.clone()),
             main: WriteAndRead { next: 0 }.time_limit(time).boxed(),
             liveness: Box::new(UntilOk { done: BTreeSet::new() }),
+            watch: || {
+                let check = Box::new(Watch::registers(Reads::Judged));
+                vec![Watched { checker: "linearizable register".to_owned(), check }]
+            },
             judge: |history: &History| {
                 let verdict = linearizability::check(history, &Register::default(), &Limits::default());
                 vec![Judgement { checker: "linearizable register".to_owned(), verdict, finding: false }]
@@ -93,6 +109,9 @@ impl Client for OneClient {
             std::future::pending::<()>().await;
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
+        if self.memory.manner == Manner::EmptyAndStuck && self.memory.next_is_even() {
+            std::future::pending::<()>().await;
+        }
         let mut state = self.memory.lock();
         if self.memory.manner == Manner::Broken && !state.hurt.is_empty() {
             return Outcome::fail("no-quorum");
@@ -104,6 +123,8 @@ impl Client for OneClient {
             Outcome::ok(invocation.value.clone(), None)
         } else if self.memory.manner == Manner::Stale && calls.is_multiple_of(3) {
             Outcome::ok(state.before.clone(), None)
+        } else if matches!(self.memory.manner, Manner::Empty | Manner::EmptyAndStuck) && calls.is_multiple_of(3) {
+            Outcome::ok(Value::Null, None)
         } else {
             Outcome::ok(state.value.clone(), None)
         };

@@ -27,6 +27,7 @@ pub(crate) mod progress;
 pub mod stop;
 #[cfg(test)]
 mod tests;
+pub(crate) mod watchdog;
 mod worker;
 
 use self::core::Straggler;
@@ -34,6 +35,7 @@ use interpreter::Interpreter;
 use journal::Journal;
 use progress::Progress;
 use stop::{Stop, Stopper};
+use watchdog::{Caught, Watchdog};
 
 /// How much longer than the nemesis a workload's main phase may take to come to its own end: who holds a lock gives
 /// it back.
@@ -55,6 +57,8 @@ pub struct Run {
     pub time: Duration,
     /// How long after the final heal every worker must have succeeded again.
     pub recovery: Duration,
+    /// Whether the run ends as soon as a promise is seen to be broken.
+    pub fail_fast: bool,
     /// The file of the history.
     pub history: PathBuf,
     /// The file of the schedule.
@@ -79,6 +83,8 @@ pub(crate) struct Ending {
     /// Who did not succeed again; none if nobody was asked to.
     pub(crate) stragglers: Option<Vec<Straggler>>,
     pub(crate) interrupted: bool,
+    /// What cut it short, if anything did.
+    pub(crate) caught: Option<Caught>,
 }
 
 impl Run {
@@ -107,6 +113,8 @@ impl Run {
     async fn drive(&mut self, cluster: &Arc<dyn Breakable>, stop: &mut Stop) -> Result<(History, Ending)> {
         let (rows, inbox) = mpsc::unbounded_channel();
         let journal = Journal::create(&self.history)?;
+        let (cutter, mut cut) = stop::pair();
+        stop.forward(cutter.clone());
         let nemesis = Nemesis {
             cluster: Arc::clone(cluster),
             agenda: mem::take(&mut self.agenda),
@@ -116,16 +124,18 @@ impl Run {
             acknowledged: journal.acknowledged(),
             start: journal.moment(Duration::ZERO),
             end: Instant::now() + self.time,
-            stop: stop.clone(),
+            stop: cut.clone(),
         };
         let (halt, halted) = stop::pair();
-        stop.forward(halt.clone());
+        cut.forward(halt.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(rage(nemesis, Arc::clone(cluster), halt));
         let connect = &self.workload.connect;
         let progress = Progress::new(self.time);
-        let interpreter = Interpreter::new(journal, &self.targets, self.concurrency, connect, inbox, progress);
-        let ended = self.phases(interpreter, &mut tasks, cluster, halted, stop).await;
+        let watchdog = if self.fail_fast { Watchdog::new((self.workload.watch)()) } else { Watchdog::default() };
+        let watch = (watchdog, cutter);
+        let interpreter = Interpreter::new(journal, watch, &self.targets, self.concurrency, connect, inbox, progress);
+        let ended = self.phases(interpreter, &mut tasks, cluster, halted, &mut cut).await;
         // After a failure the nemesis may wait for a history that nobody writes any more, and it holds the cluster.
         tasks.shutdown().await;
         ended
@@ -147,7 +157,8 @@ impl Run {
         } else {
             Some(interpreter.phase(&mut *self.workload.liveness, self.recovery, stop).await?)
         };
-        let interrupted = stop.requested();
+        let caught = interpreter.caught().cloned();
+        let interrupted = stop.requested() && caught.is_none();
         let history = interpreter.finish().await?;
         let crashes = cluster.crashes();
         if let Some(first) = crashes.first() {
@@ -155,8 +166,8 @@ impl Run {
                 format!("{} died by itself ({}), which says nothing about the system", first.node, first.status)
             })?;
         }
-        let stragglers = stragglers.filter(|_| !interrupted);
-        Ok((history, Ending { toll, crashes, stragglers, interrupted }))
+        let stragglers = stragglers.filter(|_| !stop.requested());
+        Ok((history, Ending { toll, crashes, stragglers, interrupted, caught }))
     }
 }
 

@@ -31,6 +31,7 @@ fn run(memory: &Memory, folder: &TempDir, faults: &[FaultKind], time: Duration) 
         seed: 1,
         time,
         recovery: Duration::from_millis(700),
+        fail_fast: false,
         history: folder.path().join("history.csv"),
         schedule: folder.path().join("schedule.toml"),
         events: Vec::new(),
@@ -76,6 +77,51 @@ async fn a_stale_read_is_invalid_with_a_witness() {
         Verdict::Invalid { witness } => assert!(!witness.events.is_empty(), "{witness:?}"),
         other => panic!("the stale reads were not found: {other:?}"),
     }
+}
+
+#[tokio::test]
+async fn a_run_that_fails_fast_ends_with_the_first_stale_read() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let memory = Memory::new(Manner::Empty);
+    let (_stopper, stop) = stop::pair();
+    // Nobody would wait for its end.
+    let run = Run { fail_fast: true, ..run(&memory, &folder, &[FaultKind::Pause], Duration::from_secs(3_600)) };
+    let ran = run.execute(Arc::new(memory.clone()), stop).await.expect("the harness does not fail");
+    assert!(matches!(verdict(&ran, "linearizable register"), Verdict::Invalid { .. }), "{:?}", ran.judgements);
+    match verdict(&ran, "completeness") {
+        Verdict::Unknown { reason } => {
+            assert!(reason.contains("cut short") && reason.contains("(linearizable register)"), "{reason}");
+        }
+        other => panic!("the report says that the run was cut short: {other:?}"),
+    }
+    assert!(matches!(total(&ran), Verdict::Invalid { .. }));
+    ran.history.check().expect("the history keeps the schema's promises");
+    let open = |event: &&grudge_checkers::history::Event| event.process == Process::Nemesis && event.kind == Kind::Ok;
+    let (starts, stops): (Vec<_>, Vec<_>) =
+        ran.history.events.iter().filter(open).partition(|event| event.f.starts_with("start-"));
+    assert_eq!(starts.len(), stops.len(), "the faults were undone");
+}
+
+#[tokio::test]
+async fn a_run_that_is_cut_short_does_not_wait_for_calls_that_never_return() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let memory = Memory::new(Manner::EmptyAndStuck);
+    let (_stopper, stop) = stop::pair();
+    let run = Run { fail_fast: true, ..run(&memory, &folder, &[], Duration::from_secs(3_600)) };
+    let ran = run.execute(Arc::new(memory.clone()), stop).await.expect("the harness does not fail");
+    assert!(matches!(total(&ran), Verdict::Invalid { .. }), "{:?}", ran.judgements);
+    let operations = ran.history.operations().expect("it pairs");
+    assert!(operations.iter().any(|operation| operation.completion.is_none()), "some call was still on its way");
+}
+
+#[tokio::test]
+async fn a_run_that_fails_fast_ends_as_any_other_if_nothing_is_wrong() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let memory = Memory::new(Manner::Forgetful);
+    let (_stopper, stop) = stop::pair();
+    let run = Run { fail_fast: true, ..run(&memory, &folder, &[], SHORT) };
+    let ran = run.execute(Arc::new(memory.clone()), stop).await.expect("the harness does not fail");
+    assert_eq!(total(&ran), Verdict::Valid, "{:?}", ran.judgements);
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ use super::workers::Workers;
 use crate::exit::Failure;
 use crate::nemesis::{Action, Agenda, Do, Landmarks, Toll, Wait};
 use crate::runner::core::{Core, Row, Straggler};
+use crate::runner::watchdog::Watchdog;
 use crate::runner::{Ending, WIND_DOWN, judge};
 use crate::spec::{self, Spec};
 
@@ -44,7 +45,8 @@ pub(super) fn play<P: Protocol>(spec: &Spec, node: &NodeArgs) -> Result<Simulate
     let life = P::hire(workload.name)
         .ok_or_else(|| Failure::BadArguments(format!("the workload `{}` has no simulated client", workload.name)))?;
     let (mut main, mut liveness) = (workload.main, workload.liveness);
-    let mut stage: Stage<P> = Stage::new(spec, node, life);
+    let watchdog = if spec.fail_fast { Watchdog::new((workload.watch)()) } else { Watchdog::default() };
+    let mut stage: Stage<P> = Stage::new(spec, node, life, watchdog);
     stage.come_up();
     stage.main(&mut *main, spec::std(spec.time))?;
     let stragglers = stage.liveness(&mut *liveness, spec::std(spec.recovery))?;
@@ -70,14 +72,14 @@ struct Stage<P: Protocol> {
 }
 
 impl<P: Protocol> Stage<P> {
-    fn new(spec: &Spec, node: &NodeArgs, life: Life<P>) -> Self {
+    fn new(spec: &Spec, node: &NodeArgs, life: Life<P>, watchdog: Watchdog) -> Self {
         let siege = Siege::new(spec.nodes, spec.seed);
         let args = node.clone();
         let configure = move |id: NodeId, _life: u64| P::config(&args, id);
         let world = contain(|| World::new(spec.seed, configure, Options::fast(spec.nodes as u64)));
         let patience = Patience { timeout: spec::std(spec.timeout), ttl: spec::std(spec.ttl) };
         Stage {
-            core: Core::new(Ledger::default(), siege.names(), spec.concurrency),
+            core: Core::new(Ledger::default(), watchdog, siege.names(), spec.concurrency),
             workers: Workers::new(life, patience, world.ids(), siege.names(), spec.concurrency),
             agenda: spec.agenda(Some(node.protocol)),
             siege,
@@ -118,13 +120,14 @@ impl<P: Protocol> Stage<P> {
         let mut ending = false;
         self.core.begin();
         while self.now() < end {
-            if !ending && self.now() >= time {
+            let caught = self.core.caught().is_some();
+            if !ending && (caught || self.now() >= time) {
                 self.agenda.end();
                 (ending, self.stirred) = (true, true);
             }
             self.rage(generator)?;
-            let wake = self.dispatch(generator, end)?;
-            if ending && self.over && self.core.finished() {
+            let wake = if caught { end } else { self.dispatch(generator, end)? };
+            if ending && self.over && (caught || self.core.finished()) {
                 break;
             }
             self.advance(if ending { wake } else { wake.min(time) }, generator)?;
@@ -134,7 +137,8 @@ impl<P: Protocol> Stage<P> {
         Ok(())
     }
 
-    /// Everybody must succeed again. Answers who did not; nobody is asked if a replica is dead for good.
+    /// Everybody must succeed again. Answers who did not; nobody is asked if a replica is dead for good, or the run was cut
+    /// short.
     fn liveness(
         &mut self,
         generator: &mut dyn Generator<Invocation>,
@@ -145,7 +149,7 @@ impl<P: Protocol> Stage<P> {
         }
         let end = self.now() + recovery;
         self.core.begin();
-        while self.now() < end {
+        while self.now() < end && self.core.caught().is_none() {
             let wake = self.dispatch(generator, end)?;
             if self.core.finished() {
                 break;
@@ -154,7 +158,7 @@ impl<P: Protocol> Stage<P> {
         }
         let stragglers = self.core.stragglers();
         self.await_calls(end, generator)?;
-        Ok(Some(stragglers))
+        Ok(Some(stragglers).filter(|_| self.core.caught().is_none()))
     }
 
     /// Lets calls that are on their way come to their end.
@@ -303,8 +307,9 @@ impl<P: Protocol> Stage<P> {
         let schedule = self.agenda.schedule().clone();
         let simulated = self.world.now();
         let violations = self.world.violations().to_vec();
+        let caught = self.core.caught().cloned();
         let history = self.core.into_journal().into_history();
-        let ending = Ending { toll: self.toll, crashes: Vec::new(), stragglers, interrupted: false };
+        let ending = Ending { toll: self.toll, crashes: Vec::new(), stragglers, interrupted: false, caught };
         let mut judgements = checkers(&history);
         judgements.push(replicas(&violations));
         judgements.extend(judge::harness(&history, &ending, wanted, spec::std(spec.recovery)));
