@@ -66,6 +66,14 @@ pub enum Decider {
     Dependencies,
     /// The order of the versions that the system gave, of a register.
     Versions,
+    /// The order of a queue whose every value was enqueued once.
+    Queue,
+    /// The nesting of a stack whose every value was pushed once.
+    Stack,
+    /// The smallest first, in a priority queue whose every value was inserted once.
+    PriorityQueue,
+    /// The elements of a set, one by one.
+    Set,
 }
 
 impl Decider {
@@ -77,6 +85,10 @@ impl Decider {
             Decider::UniqueValues => "unique values",
             Decider::Dependencies => "dependencies",
             Decider::Versions => "versions",
+            Decider::Queue => "queue of unique values",
+            Decider::Stack => "stack of unique values",
+            Decider::PriorityQueue => "priority queue of unique values",
+            Decider::Set => "set, element by element",
         }
     }
 }

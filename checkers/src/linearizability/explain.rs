@@ -114,7 +114,7 @@ impl<'t, M: Model> Teller<'_, 't, M> {
         let (rest, mentioned) = match (later, self.failed_write(&text)) {
             (Some((later, did)), _) => (format!("{} only after that", who_did(&later, &did)), Some(later)),
             (None, Some(failed)) => {
-                (format!("the write of {text} by process {} had failed", failed.process()), Some(failed))
+                (format!("the {} of {text} by process {} had failed", failed.f(), failed.process()), Some(failed))
             }
             (None, None) => (format!("nothing that was called before it returned can have brought {text} about"), None),
         };
@@ -226,7 +226,7 @@ impl<'t, M: Model> Teller<'_, 't, M> {
     }
 }
 
-fn who_did(operation: &Operation<'_>, did: &str) -> String {
+pub(super) fn who_did(operation: &Operation<'_>, did: &str) -> String {
     let node = operation.node().map_or_else(String::new, |node| format!(" at {node}"));
     format!("process {} {did}{node} ({})", operation.process(), operation.events())
 }

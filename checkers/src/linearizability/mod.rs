@@ -6,6 +6,7 @@
 //! otherwise. A part that has no legal order is shrunk to a few operations, and these are explained.
 
 mod budget;
+mod containers;
 mod explain;
 mod minimal;
 mod nearby;
@@ -26,6 +27,7 @@ use crate::judgement::{Checking, Decider, Judgement, Linearization};
 use crate::model::Model;
 use crate::verdict::{Verdict, Witness};
 use budget::{Allowance, Spent};
+use containers::Contradiction;
 use problem::{Call, Problem};
 use registers::Judged;
 use search::Found;
@@ -192,6 +194,8 @@ struct Broken<M: Model> {
     problem: Problem<M>,
     /// Some of its calls, that have none either.
     calls: Vec<Call<M::Op>>,
+    /// Why, if that is known already; the calls are then few enough.
+    contradiction: Option<Contradiction>,
     /// The position in the history at which it shows.
     at: u32,
 }
@@ -201,10 +205,23 @@ struct Broken<M: Model> {
 const GRACE: Duration = Duration::from_secs(2);
 
 impl<M: Model> Broken<M> {
+    fn by_contradiction(key: Option<String>, problem: Problem<M>, contradiction: Contradiction) -> Self {
+        let calls: Vec<Call<M::Op>> =
+            contradiction.calls().into_iter().map(|call| problem.calls[call].clone()).collect();
+        let at = calls.iter().filter(|call| call.must).map(|call| call.end).max().unwrap_or(0);
+        Broken { key, problem, calls, contradiction: Some(contradiction), at }
+    }
+
     fn witness(self, tape: &dyn Tape, model: &M, allowance: &Allowance, deadline: Instant) -> Witness {
-        let calls = nearby::nearby(model, &self.problem, self.calls, allowance);
-        let calls = shrink::shrink(model, &self.problem, calls, deadline);
-        let calls = minimal::minimal(model, &self.problem, calls, deadline);
+        let calls = match self.contradiction {
+            Some(_) => self.calls,
+            None if model.family().is_container() => containers::shrink(model, &self.problem, self.calls, deadline),
+            None => {
+                let calls = nearby::nearby(model, &self.problem, self.calls, allowance);
+                let calls = shrink::shrink(model, &self.problem, calls, deadline);
+                minimal::minimal(model, &self.problem, calls, deadline)
+            }
+        };
         let positions = explain::positions(model, &self.problem, &calls);
         let told = match Told::pick(tape, positions.into_iter()) {
             Ok(told) => told,
@@ -213,7 +230,10 @@ impl<M: Model> Broken<M> {
                 return Witness { key: self.key, reason, events: Vec::new() };
             }
         };
-        let explanation = explain::explain(model, &self.problem, &calls, &told);
+        let explanation = match &self.contradiction {
+            Some(contradiction) => containers::explain(model, &self.problem, contradiction, &told),
+            None => explain::explain(model, &self.problem, &calls, &told),
+        };
         // What returned after all that matters had, returned too late to prove anything.
         let last = calls.iter().filter(|call| call.must).map(|call| call.end as usize).max().unwrap_or(usize::MAX);
         let proof = calls.iter().filter_map(|call| told.operation(call)).flat_map(|operation| {
@@ -223,6 +243,7 @@ impl<M: Model> Broken<M> {
         let mentioned = explanation.mentioned.iter().flat_map(|beside| [Some(beside.invoke), beside.completion]);
         let mut events: Vec<Event> = proof.chain(mentioned).flatten().cloned().collect();
         events.sort_by_key(|event| event.index);
+        events.dedup_by_key(|event| event.index);
         Witness { key: self.key, reason: explanation.reason, events }
     }
 }
@@ -238,12 +259,26 @@ fn one_key<M: Model>(
     if let Err(reason) = problem.close(model) {
         return answer(Decider::Search, Finding::GaveUp { reason, prefix: None });
     }
+    let (decider, judged) = containers::judge(model, &problem, allowance);
+    match judged {
+        containers::Judged::Order(order) => {
+            return answer(decider, Finding::Order(linearization(&problem, key, order)));
+        }
+        containers::Judged::Refuted(contradiction) => {
+            return answer(decider, Finding::Broken(Box::new(Broken::by_contradiction(key, problem, contradiction))));
+        }
+        containers::Judged::GaveUp(spent) => {
+            let reason = format!("{}{}", of_key(key.as_deref()), ran_out(spent, limits));
+            return answer(decider, Finding::GaveUp { reason, prefix: None });
+        }
+        containers::Judged::NotOfThisKind => {}
+    }
     match registers::judge(model, &problem) {
         Judged::Order(order, decider) => answer(decider, Finding::Order(linearization(&problem, key, order))),
         Judged::Refuted(refuted, decider) => {
             let calls = problem.part(model, &refuted);
             let at = calls.iter().filter(|call| call.must).map(|call| call.end).max().unwrap_or(0);
-            answer(decider, Finding::Broken(Box::new(Broken { key, problem, calls, at })))
+            answer(decider, Finding::Broken(Box::new(Broken { key, problem, calls, contradiction: None, at })))
         }
         Judged::Undecided => answer(Decider::Search, by_search(key, problem, model, allowance, limits)),
     }
@@ -261,15 +296,12 @@ fn by_search<M: Model>(
         Found::Stuck { blocker } => {
             let at = problem.calls[blocker].end;
             let calls = shrink::until(model, &problem.calls, at);
-            Finding::Broken(Box::new(Broken { key, problem, calls, at }))
+            Finding::Broken(Box::new(Broken { key, problem, calls, contradiction: None, at }))
         }
         Found::GaveUp { spent, prefix } => {
-            let ran_out = match spent {
-                Spent::Time => format!("out of time ({:?})", limits.time),
-                Spent::Memory => format!("out of memory ({} bytes)", limits.memory),
-            };
+            let ran_out = ran_out(spent, limits);
             let (ordered, all) = (prefix.len(), problem.calls.len());
-            let named = key.as_ref().map_or_else(String::new, |key| format!("key `{key}`: "));
+            let named = of_key(key.as_deref());
             let reason = format!("{named}{ran_out} after {ordered} of {all} operations were put in order");
             Finding::GaveUp { reason, prefix: Some(linearization(&problem, key, prefix)) }
         }
@@ -279,6 +311,17 @@ fn by_search<M: Model>(
 /// An order of calls as positions in the history.
 fn linearization<M: Model>(problem: &Problem<M>, key: Option<String>, order: Vec<usize>) -> Linearization {
     Linearization { key, order: order.into_iter().map(|call| problem.calls[call].start as usize).collect() }
+}
+
+fn ran_out(spent: Spent, limits: &Limits) -> String {
+    match spent {
+        Spent::Time => format!("out of time ({:?})", limits.time),
+        Spent::Memory => format!("out of memory ({} bytes)", limits.memory),
+    }
+}
+
+fn of_key(key: Option<&str>) -> String {
+    key.map_or_else(String::new, |key| format!("key `{key}`: "))
 }
 
 fn unknown(reason: String) -> Verdict {

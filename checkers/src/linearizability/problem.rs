@@ -2,6 +2,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::containers;
 use crate::history::{Operation, Outcome, Process};
 use crate::model::{Data, Datum, Family, Meaning, Model};
 
@@ -59,7 +60,9 @@ impl<M: Model> Problem<M> {
             Ok(Meaning::Must(op)) => (op, true),
             Ok(Meaning::May(op)) => (op, false),
             Ok(Meaning::Never) => {
-                if operation.outcome() == Outcome::Fail && operation.f() == "write" {
+                if operation.outcome() == Outcome::Fail
+                    && matches!(operation.f(), "write" | "enqueue" | "push" | "insert")
+                {
                     self.failed_writes.push((start, ret));
                 }
                 return;
@@ -125,7 +128,13 @@ fn position(position: usize) -> u32 {
 /// as well. By induction none need be taken after its end. An operation that observes its own product (a cas from v
 /// to v) leaves the state alone and does not count as an observer of itself.
 pub(super) fn expire<M: Model>(model: &M, calls: &mut Vec<Call<M::Op>>) {
-    if model.family() != Family::Register || calls.iter().all(|call| call.must) {
+    if calls.iter().all(|call| call.must) {
+        return;
+    }
+    if model.family().is_container() {
+        containers::expire(model, calls);
+    }
+    if model.family() != Family::Register {
         return;
     }
     let mut expiring = Expiring::default();

@@ -5,24 +5,34 @@
 //! from that come the reads-from edges of the [history graph](crate::graph), the moment after which a lost write no
 //! longer matters, and which operations a witness must keep to prove anything.
 
+mod container;
 mod datum;
 mod fenced;
 mod kv;
 mod lock;
 mod mutex;
+mod priority_queue;
+mod queue;
 mod register;
 mod retold;
+mod set;
+mod stack;
 
 use std::fmt::Debug;
 use std::hash::Hash;
 
+pub use container::{Access, Contents, Item, Membership};
 pub use datum::{Data, Datum};
 pub use fenced::{FencedMutex, FencedOp, FencedState};
 pub use kv::{Kv, KvOp, Text};
 pub use lock::{Holders, Lock, LockOp, Share};
 pub use mutex::{Mutex, MutexOp};
+pub use priority_queue::PriorityQueue;
+pub use queue::Queue;
 pub use register::{CasRegister, FailedCas, NullReads, Register, RegisterOp, RegisterRules};
 pub use retold::{Read, Retold};
+pub use set::{Elements, Set, SetOp};
+pub use stack::Stack;
 
 use crate::history::{History, Operation, Tape};
 use crate::judgement::{Checking, Judgement};
@@ -58,6 +68,11 @@ pub trait Model: Sync {
     /// What kind of object it is, for the deciders that need no search.
     fn family(&self) -> Family {
         Family::Any
+    }
+
+    /// What it does to a container, if the object is one.
+    fn container(&self, _op: &Self::Op) -> Option<Access> {
+        None
     }
 
     /// Whether the operation leaves every state as it was.
@@ -143,6 +158,22 @@ pub enum Family {
     /// What an operation produces is the whole state after it, whatever the state was before, and what it observes was the
     /// whole state.
     Register,
+    /// First in, first out: [`Model::container`] says how each operation puts and takes.
+    Queue,
+    /// Last in, first out: likewise.
+    Stack,
+    /// The lowest priority out first: likewise.
+    PriorityQueue,
+    /// Elements that come and go, each without regard to the others: likewise.
+    Set,
+}
+
+impl Family {
+    /// Whether values are put in and taken out, one at a time, and each of them with all that is done with it can be left out
+    /// of a legal order.
+    pub(crate) fn is_container(self) -> bool {
+        matches!(self, Family::Queue | Family::Stack | Family::PriorityQueue)
+    }
 }
 
 /// Which operations another may need to be legal: if they are taken out of a legal order and it stays, the order may not be
@@ -225,6 +256,14 @@ pub enum Named {
     ReadWriteLock,
     /// [`Lock::Semaphore`].
     Semaphore,
+    /// [`Queue`].
+    Queue,
+    /// [`Stack`].
+    Stack,
+    /// [`PriorityQueue`].
+    PriorityQueue,
+    /// [`Set`].
+    Set,
 }
 
 /// Does something with the model of this name.
@@ -241,6 +280,10 @@ macro_rules! with_model {
             Named::ReentrantMutex => with_model!($model = Lock::Reentrant => $do),
             Named::ReadWriteLock => with_model!($model = Lock::ReadWrite => $do),
             Named::Semaphore => with_model!($model = Lock::Semaphore { permits: *permits } => $do),
+            Named::Queue => with_model!($model = Queue => $do),
+            Named::Stack => with_model!($model = Stack => $do),
+            Named::PriorityQueue => with_model!($model = PriorityQueue => $do),
+            Named::Set => with_model!($model = Set => $do),
         }
     }};
     ($model:ident = $is:expr => $do:expr) => {{
@@ -251,7 +294,7 @@ macro_rules! with_model {
 
 impl Named {
     /// All of them.
-    pub const ALL: [Named; 9] = [
+    pub const ALL: [Named; 13] = [
         Named::Register,
         Named::CasRegister,
         Named::Mutex,
@@ -261,6 +304,10 @@ impl Named {
         Named::ReentrantMutex,
         Named::ReadWriteLock,
         Named::Semaphore,
+        Named::Queue,
+        Named::Stack,
+        Named::PriorityQueue,
+        Named::Set,
     ];
 
     /// Its name on a command line.

@@ -1,6 +1,6 @@
 //! A model whose operations are read in another way.
 
-use super::{Data, Datum, Family, Forced, Meaning, Model, Needs, Story};
+use super::{Access, Data, Datum, Family, Forced, Meaning, Model, Needs, Story};
 use crate::history::Operation;
 
 /// How an operation is read: as [`Model::read`].
@@ -35,6 +35,10 @@ impl<M: Model> Model for Retold<M> {
 
     fn step(&self, state: &M::State, op: &M::Op) -> Option<M::State> {
         self.model.step(state, op)
+    }
+
+    fn container(&self, op: &M::Op) -> Option<Access> {
+        self.model.container(op)
     }
 
     fn is_pure(&self, op: &M::Op) -> bool {

@@ -19,6 +19,7 @@
 //! with the [models](crate::model), so that one mistake cannot fool both. A legal order is believed after it was
 //! replayed; a witness after every order of its few operations was tried.
 
+mod containers;
 mod fenced;
 mod kv;
 mod lock;
@@ -112,6 +113,18 @@ pub trait Replay {
     /// Whether an operation that is legal in some order may not be legal there any more once the other one is taken out.
     /// To say no too often makes a witness pass that proves less than it seems to.
     fn depends(&self, _operation: &Operation<'_>, _on: &Operation<'_>) -> bool {
+        false
+    }
+
+    /// Whether the operation is taken out as soon as the other one is, which may have begun later: without that, it could be in
+    /// the way of others.
+    fn goes_with(&self, _operation: &Operation<'_>, _other: &Operation<'_>) -> bool {
+        false
+    }
+
+    /// Whether all that became of what the operation left behind is known from these, all operations of its key: then it
+    /// goes with none of unknown outcome.
+    fn is_settled(&self, _operation: &Operation<'_>, _all: &mut dyn Iterator<Item = &Operation<'_>>) -> bool {
         false
     }
 

@@ -47,6 +47,8 @@ struct Trial<'a, R> {
     pairs: BTreeMap<usize, usize>,
     /// Those of the witness among them.
     inside: BTreeSet<usize>,
+    /// Those of them that go with no operation of unknown outcome.
+    settled: BTreeSet<usize>,
     /// The moment at which they have no legal order.
     now: usize,
 }
@@ -65,7 +67,10 @@ impl<'a, R: Replay> Trial<'a, R> {
             .filter(|(operation, _)| operation.completion.is_some_and(|completion| shown.contains(&completion.index)));
         let returns: BTreeSet<usize> = returned.filter_map(|(operation, part)| part.returned(operation)).collect();
         let pairs = pairs(object, &operations);
-        let mut trial = Trial { object, operations, pairs, inside, now: 0 };
+        let all = || operations.iter().filter(|(_, part)| *part != Part::Never).map(|(operation, _)| operation);
+        let is_settled = |number: &usize| object.is_settled(&operations[*number].0, &mut all());
+        let settled = inside.iter().copied().filter(is_settled).collect();
+        let mut trial = Trial { object, operations, pairs, inside, settled, now: 0 };
         let mut tried_all = true;
         for now in returns {
             trial.now = now;
@@ -126,11 +131,17 @@ impl<'a, R: Replay> Trial<'a, R> {
 
     fn depends(&self, number: usize, other: usize, kept: &BTreeSet<usize>) -> bool {
         let ((operation, own), (on, part)) = (&self.operations[number], &self.operations[other]);
+        if *part == Part::Never {
+            return false;
+        }
+        let settled = || *part == Part::May && self.settled.contains(&number);
+        if self.object.goes_with(operation, on) && !settled() {
+            return true;
+        }
         let end = own.returned(operation).map_or(self.now, |ret| ret.min(self.now));
-        let began = *part != Part::Never && on.call < end;
         // Of what is shown it is of consequence that it was overwritten.
         let overwritten = || !self.inside.contains(&other) && self.is_overwritten(number, other, kept);
-        began && self.object.depends(operation, on) && !overwritten()
+        on.call < end && self.object.depends(operation, on) && !overwritten()
     }
 
     /// Whether one of those that are kept overwrote what the other had left, before this one was called.

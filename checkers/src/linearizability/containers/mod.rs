@@ -1,0 +1,108 @@
+//! Containers whose every value was put in once: judged without a search, in n log n.
+//!
+//! | object | decider | precondition |
+//! |---|---|---|
+//! | queue | [`queue`] | no value was put in twice |
+//! | stack | [`stack`] | no value was put in twice |
+//! | priority queue | [`priority_queue`] | no value was put in twice |
+//! | set | [`set`] | none; it searches only among the operations on one element, and rarely |
+//!
+//! What was not acknowledged is treated in [`contents`]. If operations whose answer was lost may have taken values, the first three
+//! decide what does not hang on that, and leave the rest to the search.
+
+mod contents;
+mod cover;
+mod priority_queue;
+mod queue;
+mod reduce;
+mod set;
+mod shrink;
+mod stack;
+mod tree;
+mod words;
+
+use std::time::Instant;
+
+use super::GRACE;
+use super::budget::{Allowance, Spent};
+use super::problem::Problem;
+use crate::judgement::Decider;
+use crate::model::{Family, Model};
+use contents::{Contents, Part, Unclear};
+
+pub(super) use shrink::{expire, shrink};
+pub(super) use words::explain;
+
+/// What was found.
+pub(super) enum Judged {
+    /// A legal order of the calls, by their numbers.
+    Order(Vec<usize>),
+    /// There is none.
+    Refuted(Contradiction),
+    /// The search for one element was given up.
+    GaveUp(Spent),
+    /// This is not for here: a value was put in twice, or the object is no container.
+    NotOfThisKind,
+}
+
+/// Calls that contradict each other.
+pub(super) struct Contradiction(Why);
+
+enum Why {
+    /// What was taken was not there, or was taken twice.
+    Value(Vec<usize>),
+    /// On one element of a set.
+    Element(Vec<usize>),
+    /// These contents of a container have no legal order, and without any of them they would have one.
+    Contents(Contents),
+}
+
+impl Contradiction {
+    /// The calls, sorted by their start.
+    pub(super) fn calls(&self) -> Vec<usize> {
+        let mut calls = match &self.0 {
+            Why::Value(calls) | Why::Element(calls) => calls.clone(),
+            Why::Contents(contents) => {
+                let values = contents.values.iter().flat_map(|value| [Some(value.put_by), value.taken_by]).flatten();
+                values.chain(contents.voids.iter().map(|void| void.call)).collect()
+            }
+        };
+        calls.sort_unstable();
+        calls.dedup();
+        calls
+    }
+}
+
+/// What finds a legal order of contents, or parts of them that have none.
+type Order = fn(&Contents) -> Result<Vec<usize>, Vec<Part>>;
+
+/// Judges a problem, if it is of this kind.
+pub(super) fn judge<M: Model>(model: &M, problem: &Problem<M>, allowance: &Allowance) -> (Decider, Judged) {
+    let (decider, order): (Decider, Order) = match model.family() {
+        Family::Queue => (Decider::Queue, queue::order),
+        Family::Stack => (Decider::Stack, stack::order),
+        Family::PriorityQueue => (Decider::PriorityQueue, priority_queue::order),
+        Family::Set => return (Decider::Set, set::judge(model, problem, allowance)),
+        _ => return (Decider::Search, Judged::NotOfThisKind),
+    };
+    let judged = match Contents::new(model, problem) {
+        Ok(contents) => judge_contents(contents, order),
+        Err(Unclear::Refuted(calls)) => Judged::Refuted(Contradiction(Why::Value(calls))),
+        Err(Unclear::NotUnique) => Judged::NotOfThisKind,
+    };
+    (decider, judged)
+}
+
+fn judge_contents(contents: Contents, order: Order) -> Judged {
+    match order(&contents) {
+        Ok(order) => Judged::Order(order),
+        Err(parts) => {
+            let deadline = Instant::now() + GRACE;
+            let parts = reduce::reduce(parts, deadline, |parts| order(&contents.part(parts)).is_err());
+            let contents = contents.part(&parts);
+            // What was left may have been taken by an operation whose answer was lost; the contradiction may hang on that.
+            let hangs = contents.lost > 0 && contents.values.iter().any(|value| value.taken_by.is_none());
+            if hangs { Judged::NotOfThisKind } else { Judged::Refuted(Contradiction(Why::Contents(contents))) }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Where a search found out that the operations on a container have no legal order: the few that show it. Values may
+//! have been put in twice here.
+//!
+//! What is taken out of a legal order leaves a legal order, if with what put a value in goes what took one like it out, and the other way
+//! round. And with a value of which it is not known who took it goes all that may have taken something of which nobody
+//! knows.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::super::budget::Allowance;
+use super::super::problem::{Call, Problem};
+use super::super::search::{Found, search};
+use super::super::shrink::{PER_ATTEMPT, until};
+use super::reduce::reduce;
+use crate::model::{Access, Datum, Model};
+
+/// Drops the calls that may have happened and cannot matter.
+///
+/// A value that may have been put in, and that nobody is known to have taken, can be left out of a legal order, with
+/// the operation of unknown outcome that took it there, if one did. And if as many takings are known as values can have
+/// been put in, then none is left for those of which nobody knows what they took.
+pub(in super::super) fn expire<M: Model>(model: &M, calls: &mut Vec<Call<M::Op>>) {
+    let access = |call: &Call<M::Op>| model.container(&call.op);
+    let taken: FxHashSet<Datum> = calls.iter().filter_map(|call| taken(access(call))).collect();
+    let is_missed = |call: &Call<M::Op>| put(access(call)).is_none_or(|value| taken.contains(&value));
+    calls.retain(|call| call.must || is_missed(call));
+    if unsettled(model, calls).is_empty() {
+        calls.retain(|call| access(call) != Some(Access::TookSomething));
+    }
+}
+
+/// The few calls that have no legal order, out of some that have none.
+pub(in super::super) fn shrink<M: Model>(
+    model: &M,
+    problem: &Problem<M>,
+    calls: Vec<Call<M::Op>>,
+    deadline: Instant,
+) -> Vec<Call<M::Op>> {
+    let unsettled = unsettled(model, &problem.calls);
+    let shrinking = Shrinking { model, problem, unsettled, deadline };
+    let mut calls = calls;
+    loop {
+        let lost: Vec<Call<M::Op>> = calls.iter().filter(|call| shrinking.is_lost(call)).cloned().collect();
+        let pieces = shrinking.pieces(&calls);
+        let pieces = reduce(pieces, deadline, |pieces| shrinking.stuck(&shrinking.whole(pieces, &lost)).is_some());
+        let part = shrinking.whole(&pieces, &lost);
+        let last = part.iter().filter(|call| call.must).map(|call| call.end).max();
+        // What is left may show it earlier, and some of it be needed no more.
+        match shrinking.stuck(&part).filter(|stuck| Some(*stuck) < last) {
+            Some(stuck) => calls = until(model, &part, stuck),
+            None => return part,
+        }
+    }
+}
+
+/// The values of which more can have been put in than are known to have been taken.
+fn unsettled<M: Model>(model: &M, calls: &[Call<M::Op>]) -> FxHashSet<Datum> {
+    let mut left: FxHashMap<Datum, i64> = FxHashMap::default();
+    for call in calls {
+        let access = model.container(&call.op);
+        if let Some(value) = put(access) {
+            *left.entry(value).or_default() += 1;
+        } else if let Some(value) = taken(access).filter(|_| call.must) {
+            *left.entry(value).or_default() -= 1;
+        }
+    }
+    left.into_iter().filter(|(_, left)| *left > 0).map(|(value, _)| value).collect()
+}
+
+fn put(access: Option<Access>) -> Option<Datum> {
+    match access {
+        Some(Access::Put(item)) => Some(item.value),
+        _ => None,
+    }
+}
+
+fn taken(access: Option<Access>) -> Option<Datum> {
+    match access {
+        Some(Access::Took(item)) => Some(item.value),
+        _ => None,
+    }
+}
+
+/// Calls that stay or go together.
+type Piece<Op> = Vec<Call<Op>>;
+
+struct Shrinking<'a, M: Model> {
+    model: &'a M,
+    problem: &'a Problem<M>,
+    unsettled: FxHashSet<Datum>,
+    deadline: Instant,
+}
+
+impl<M: Model> Shrinking<'_, M> {
+    fn is_lost(&self, call: &Call<M::Op>) -> bool {
+        self.model.container(&call.op) == Some(Access::TookSomething)
+    }
+
+    /// The calls in pieces, in the order in which the first of each was made.
+    fn pieces(&self, calls: &[Call<M::Op>]) -> Vec<Piece<M::Op>> {
+        let access = |call: &Call<M::Op>| self.model.container(&call.op);
+        let puts: FxHashSet<Datum> = calls.iter().filter_map(|call| put(access(call))).collect();
+        let takings: FxHashSet<Datum> = calls.iter().filter_map(|call| taken(access(call))).collect();
+        let is_bound = |value: &Datum| puts.contains(value) && takings.contains(value);
+        let mut first: FxHashMap<Datum, u32> = FxHashMap::default();
+        let mut pieces: BTreeMap<u32, Piece<M::Op>> = BTreeMap::new();
+        for call in calls.iter().filter(|call| !self.is_lost(call)) {
+            let value = put(access(call)).or(taken(access(call))).filter(is_bound);
+            let place = value.map_or(call.start, |value| *first.entry(value).or_insert(call.start));
+            pieces.entry(place).or_default().push(call.clone());
+        }
+        pieces.into_values().collect()
+    }
+
+    /// These pieces, with all that may have taken something of them.
+    fn whole(&self, pieces: &[Piece<M::Op>], lost: &[Call<M::Op>]) -> Vec<Call<M::Op>> {
+        let mut whole: Vec<Call<M::Op>> = pieces.concat();
+        let is_unsettled = |value: Datum| self.unsettled.contains(&value);
+        if whole.iter().any(|call| put(self.model.container(&call.op)).is_some_and(is_unsettled)) {
+            whole.extend_from_slice(lost);
+        }
+        whole.sort_unstable_by_key(|call| call.start);
+        whole
+    }
+
+    /// The return that no order of these calls passes, if there is one.
+    fn stuck(&self, calls: &[Call<M::Op>]) -> Option<u32> {
+        let allowance = Allowance::new(self.deadline, PER_ATTEMPT);
+        match search(self.model, &self.problem.init, calls, &allowance) {
+            Found::Stuck { blocker } => Some(calls[blocker].end),
+            Found::Order(_) | Found::GaveUp { .. } => None,
+        }
+    }
+}
