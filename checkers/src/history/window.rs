@@ -63,4 +63,17 @@ impl<R: Read> Window<R> {
     }
 }
 
+/// What lies behind what was passed.
+impl<R: Read> Read for Window<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.rest().is_empty() && !self.more()? {
+            return Ok(0);
+        }
+        let count = self.rest().len().min(buffer.len());
+        buffer[..count].copy_from_slice(&self.rest()[..count]);
+        self.pass(count);
+        Ok(count)
+    }
+}
+
 const MARK: &[u8] = "\u{feff}".as_bytes();

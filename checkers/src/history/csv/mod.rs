@@ -14,8 +14,6 @@
 mod fields;
 mod reader;
 mod rows;
-#[cfg(test)]
-mod rows_tests;
 mod spans;
 mod writer;
 

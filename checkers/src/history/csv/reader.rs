@@ -18,7 +18,7 @@ use crate::history::{Event, Kind, ReadError, text};
 /// operations which touch are concurrent, as far as a process can only make one call at a time.
 #[derive(Debug)]
 pub struct Reader<R: Read> {
-    rows: Rows<R>,
+    rows: Rows<Window<R>>,
     fields: Fields,
     state: State,
 }

@@ -2,8 +2,6 @@
 
 use std::io::{self, Write};
 
-use serde_json::Value;
-
 use super::COLUMNS;
 use crate::history::Event;
 
@@ -16,8 +14,6 @@ use crate::history::Event;
 pub struct Writer<W: Write> {
     sink: W,
     extra: Vec<String>,
-    /// The memory of the last row.
-    row: Vec<u8>,
     flush: Flush,
 }
 
@@ -41,15 +37,10 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// The sink's own.
     pub fn with_extra(mut sink: W, extra: Vec<String>) -> io::Result<Self> {
-        let mut row = COLUMNS.join(",").into_bytes();
-        for column in &extra {
-            row.push(b',');
-            put(&mut row, column);
-        }
-        row.push(b'\n');
-        sink.write_all(&row)?;
+        let names = COLUMNS.iter().copied().chain(extra.iter().map(String::as_str));
+        sink.write_all(&row(names)?)?;
         sink.flush()?;
-        Ok(Writer { sink, extra, row, flush: Flush::EachEvent })
+        Ok(Writer { sink, extra, flush: Flush::EachEvent })
     }
 
     /// For a history that is written when all is over.
@@ -66,42 +57,27 @@ impl<W: Write> Writer<W> {
             let problem = format!("event {} has a column `{column}` that the file was not opened with", event.index);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
         }
-        self.fill_row(event)?;
-        self.sink.write_all(&self.row)?;
+        let extra = self.extra.iter().map(|column| {
+            event.extra.iter().find(|(name, _)| name == column).map_or_else(String::new, |(_, text)| text.clone())
+        });
+        let fields = [
+            event.index.to_string(),
+            event.time.to_string(),
+            event.process.to_string(),
+            event.kind.to_string(),
+            event.f.clone(),
+            event.key.clone().unwrap_or_default(),
+            event.value.to_string(),
+            event.node.clone().unwrap_or_default(),
+            event.error.clone().unwrap_or_default(),
+            event.version.map_or_else(String::new, |version| version.to_string()),
+        ];
+        let row = row(fields.into_iter().chain(extra))?;
+        self.sink.write_all(&row)?;
         match self.flush {
             Flush::EachEvent => self.sink.flush(),
             Flush::AtEnd => Ok(()),
         }
-    }
-
-    /// The event as one row.
-    fn fill_row(&mut self, event: &Event) -> io::Result<()> {
-        let Writer { row, extra, .. } = self;
-        row.clear();
-        write!(row, "{},{},{},{},", event.index, event.time, event.process, event.kind)?;
-        put(row, &event.f);
-        row.push(b',');
-        put(row, event.key.as_deref().unwrap_or_default());
-        row.push(b',');
-        match &event.value {
-            Value::Null | Value::Bool(_) | Value::Number(_) => serde_json::to_writer(&mut *row, &event.value)?,
-            value => put(row, &value.to_string()),
-        }
-        for text in [&event.node, &event.error] {
-            row.push(b',');
-            put(row, text.as_deref().unwrap_or_default());
-        }
-        row.push(b',');
-        if let Some(version) = event.version {
-            write!(row, "{version}")?;
-        }
-        for column in extra.iter() {
-            row.push(b',');
-            let text = event.extra.iter().find(|(name, _)| name == column).map_or("", |(_, text)| text);
-            put(row, text);
-        }
-        row.push(b'\n');
-        Ok(())
     }
 
     /// Flushes and hands the sink back.
@@ -114,18 +90,9 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Appends a field; in quotes if it would not be one field without.
-fn put(row: &mut Vec<u8>, field: &str) {
-    if !field.bytes().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r')) {
-        row.extend_from_slice(field.as_bytes());
-        return;
-    }
-    row.push(b'"');
-    for byte in field.bytes() {
-        if byte == b'"' {
-            row.push(b'"');
-        }
-        row.push(byte);
-    }
-    row.push(b'"');
+/// One row as bytes, ended by a line feed.
+fn row<T: AsRef<[u8]>>(fields: impl IntoIterator<Item = T>) -> io::Result<Vec<u8>> {
+    let mut writer = ::csv::WriterBuilder::new().from_writer(Vec::new());
+    writer.write_record(fields).map_err(io::Error::from)?;
+    writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
 }
