@@ -183,6 +183,13 @@ impl<'t, M: Model> Teller<'_, 't, M> {
                 Step { why: Why::ReadsFrom, .. },
                 Step { from, why: Why::RealTime, .. },
             ] => (why, *from),
+            // The ring is walked from the surprise: it comes before `to`, and `to` before it.
+            [Step { to, why: Why::Forced(one), .. }, Step { why: Why::Forced(other), .. }]
+                if one == other || self.found_the_same(surprise, *to) =>
+            {
+                let why = if one == other { one.clone() } else { self.found_once(surprise) };
+                return format!("{}, and {}; {why}", self.who_did(surprise), self.who_did(*to));
+            }
             _ => {
                 let chain: Vec<String> = steps.iter().map(|step| self.tell_step(step)).collect();
                 let observes = |at: &usize| self.calls[*at].must && self.model.observes(&self.calls[*at].op).is_some();
@@ -205,9 +212,44 @@ impl<'t, M: Model> Teller<'_, 't, M> {
 
     /// What is left to say if no two operations alone have to come before each other.
     fn no_order(&self) -> String {
+        if let Some(reason) = self.one_after_another() {
+            return reason;
+        }
         let start = self.model.show(&self.problem.init, &self.problem.data);
         let did: Vec<String> = (0..self.calls.len()).map(|at| self.who_did(at)).collect();
         format!("at first {start}, and then no order of these is legal: {}", did.join("; "))
+    }
+
+    /// If there is but one order: where it goes wrong, and what was there.
+    fn one_after_another(&self) -> Option<String> {
+        let in_turn = |pair: &[Call<M::Op>]| pair[0].must && pair[0].end < pair[1].start;
+        if !self.calls.windows(2).all(in_turn) {
+            return None;
+        }
+        let mut state = self.problem.init.clone();
+        for (at, call) in self.calls.iter().enumerate() {
+            let Some(next) = self.model.step(&state, &call.op) else {
+                let found = self.model.show(&state, &self.problem.data);
+                let since = at.checked_sub(1).map_or("at first".to_owned(), |at| format!("after {}", self.who_did(at)));
+                return Some(format!("{}, although {found} {since}", self.who_did(at)));
+            };
+            state = next;
+        }
+        None
+    }
+
+    /// Whether both put something else in the place of the same.
+    fn found_the_same(&self, one: usize, other: usize) -> bool {
+        let (one, other) = (&self.calls[one].op, &self.calls[other].op);
+        let observed = self.model.observes(one);
+        let both_produce = self.model.produces(one).and(self.model.produces(other)).is_some();
+        observed.is_some() && observed == self.model.observes(other) && both_produce
+    }
+
+    fn found_once(&self, at: usize) -> String {
+        let found = self.model.observes(&self.calls[at].op);
+        let found = found.map_or_else(String::new, |found| self.problem.data.text(found).to_string());
+        format!("{found} was there once, and only one of them can have found it")
     }
 
     fn who_did(&self, at: usize) -> String {
