@@ -189,6 +189,29 @@ fn a_judgement_is_verified_on_demand() {
 }
 
 #[test]
+fn a_contradiction_is_drawn_on_demand() {
+    let folder = folder();
+    let skew = "process,type,f,value\n\
+        0,invoke,txn,\"[[\"\"r\"\",\"\"x\"\",null],[\"\"append\"\",\"\"y\"\",1]]\"\n\
+        1,invoke,txn,\"[[\"\"r\"\",\"\"y\"\",null],[\"\"append\"\",\"\"x\"\",1]]\"\n\
+        0,ok,txn,\"[[\"\"r\"\",\"\"x\"\",[]],[\"\"append\"\",\"\"y\"\",1]]\"\n\
+        1,ok,txn,\"[[\"\"r\"\",\"\"y\"\",[]],[\"\"append\"\",\"\"x\"\",1]]\"\n";
+    let stale = "process,type,f,value\n0,invoke,write,1\n0,ok,write,1\n1,invoke,read,\n1,ok,read,\n";
+    let (skew, stale) = (written(&folder, "skew.csv", skew), written(&folder, "stale.csv", stale));
+    let drawings = folder.path().join("drawings");
+    let output = check(&[path(&skew), path(&stale), "--draw", path(&drawings)]);
+    assert_eq!(code(&output), 1, "{}", text(&output.stderr));
+    for (name, part) in [
+        ("skew.csv.G2-item.svg", "<svg"),
+        ("skew.csv.G2-item.dot", "T2 -> T1 [label=\"rw\""),
+        ("stale.csv.dot", "0 -> 1 [label=\"real time\"]"),
+    ] {
+        let drawing = std::fs::read_to_string(drawings.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(drawing.contains(part), "{name}: {drawing}");
+    }
+}
+
+#[test]
 fn standard_input_is_a_history() {
     for (input, expected) in [(STALE, 1), (KNOSSOS, 0)] {
         let output = check_piped(&["-"], input.as_bytes());

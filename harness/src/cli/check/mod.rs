@@ -25,6 +25,7 @@ use crate::spec;
 mod bytes;
 mod checked;
 mod convert;
+mod draw;
 mod source;
 
 #[derive(Debug, Args)]
@@ -55,6 +56,9 @@ pub(super) struct CheckArgs {
     /// is tried
     #[arg(long)]
     verify: bool,
+    /// Draw what contradicts itself into this folder: cycles of transactions as SVG and DOT, other witnesses as DOT
+    #[arg(long, value_name = "FOLDER", conflicts_with = "to")]
+    draw: Option<PathBuf>,
     /// Do not judge, write the history to this file in the format that its name says
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
@@ -114,6 +118,9 @@ fn one(path: &std::path::Path, args: &CheckArgs) -> Result<Checked, Failure> {
             None => return Err(Failure::BadArguments(no_guess(source.name()))),
         },
     };
+    if let Some(folder) = &args.draw {
+        draw::run(folder, source.name(), checker, &recording, &judgement.verdict)?;
+    }
     let proof = args.verify.then(|| checker.verify(&parameters, &recording, &judgement));
     Ok(Checked::new(source.name().to_owned(), checker, judgement, proof, begun.elapsed()))
 }
