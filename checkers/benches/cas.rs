@@ -33,6 +33,7 @@ fn main() {
     let mut bench = Bench::new();
     long(&mut bench);
     lost(&mut bench);
+    limits(&mut bench);
     short(&mut bench);
     recorded(&mut bench);
 }
@@ -96,6 +97,32 @@ fn lost(bench: &mut Bench) {
             .map(|(seed, shape, _, took)| format!("seed {seed} ({} operations) {took:.1?}", shape.operations))
             .collect();
         say(&format!("seeds 0 to 59, {total:.1?} in sum; the slowest: {}", slow.join(", ")));
+    }
+}
+
+/// Searches that cannot end within their limits: how far beyond them they go. The second of these keeps many
+/// configurations, since all calls are pending at once.
+fn limits(bench: &mut Bench) {
+    let usual = Limits::default();
+    let given_up = [
+        ("given up after 100 ms", 1_000_000, 5, Limits { time: Duration::from_millis(100), ..usual }),
+        ("given up after 100 MB", 3_000, 300, Limits { memory: 100_000_000, ..usual }),
+    ];
+    for (name, operations, workers, limits) in given_up {
+        if !bench.wants(name) {
+            continue;
+        }
+        let shape = Contended { operations, workers, values: VALUES, lost: 0, expects: Expects::Seen };
+        let history = contended::history(&mut ChaCha8Rng::seed_from_u64(1), shape);
+        let scenario = Scenario { name, operations, concurrency: workers, rounds: 3 };
+        bench.measure(scenario, || {
+            let mut checking = Checker::Linearizable(Named::CasRegister).begin(&limits);
+            history.events.iter().for_each(|event| drop(checking.push(event)));
+            let start = Instant::now();
+            let judgement = checking.finish(&history);
+            say(&format!("{:.3?}: {}", start.elapsed(), judgement.verdict));
+            judgement
+        });
     }
 }
 
