@@ -194,7 +194,10 @@ impl Expiring {
                 for &(_, at) in self.producers[from..].iter().take_while(|producer| producer.0 == slot) {
                     let call = &mut calls[at as usize];
                     call.end = last;
-                    reached.extend(model.observes(&call.op).and_then(|datum| self.slots.get(&datum)));
+                    // What was called only after its end is never taken, and observes nothing.
+                    if call.start < last {
+                        reached.extend(model.observes(&call.op).and_then(|datum| self.slots.get(&datum)));
+                    }
                 }
             }
         }
