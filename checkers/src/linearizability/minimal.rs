@@ -140,7 +140,8 @@ impl<M: Model> Part<'_, M> {
         shown: &BTreeSet<usize>,
         rest: &BTreeMap<usize, Call<M::Op>>,
     ) -> bool {
-        let end = self.calls[number].end;
+        let Call { end, must, .. } = self.calls[number];
+        let end = if must { end } else { NEVER };
         let outside = |other: usize| other != number && self.calls[other].start < end && !rest.contains_key(&other);
         // Of those that are shown also what was surely replaced is of consequence: that is what they show.
         let of_consequence = |other: usize| shown.contains(&other) || !self.was_replaced(other, call, rest);
@@ -162,7 +163,7 @@ impl<M: Model> Part<'_, M> {
 
     fn has_no_order(&self, part: &BTreeMap<usize, Call<M::Op>>) -> bool {
         let mut calls: Vec<Call<M::Op>> = part.values().cloned().collect();
-        expire(self.model, &mut calls);
+        drop(expire(self.model, &mut calls));
         let allowance = Allowance::new(self.deadline, PER_ATTEMPT);
         matches!(search(self.model, &self.problem.init, &calls, &allowance), Found::Stuck { .. })
     }

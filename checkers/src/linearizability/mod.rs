@@ -277,6 +277,7 @@ fn one_key<M: Model>(
         Judged::Order(order, decider) => answer(decider, Finding::Order(linearization(&problem, key, order))),
         Judged::Refuted(refuted, decider) => {
             let calls = problem.part(model, &refuted);
+            problem.restore_expired();
             let at = calls.iter().filter(|call| call.must).map(|call| call.end).max().unwrap_or(0);
             answer(decider, Finding::Broken(Box::new(Broken { key, problem, calls, contradiction: None, at })))
         }
@@ -286,7 +287,7 @@ fn one_key<M: Model>(
 
 fn by_search<M: Model>(
     key: Option<String>,
-    problem: Problem<M>,
+    mut problem: Problem<M>,
     model: &M,
     allowance: &Allowance,
     limits: &Limits,
@@ -295,6 +296,7 @@ fn by_search<M: Model>(
         Found::Order(order) => Finding::Order(linearization(&problem, key, order)),
         Found::Stuck { blocker } => {
             let at = problem.calls[blocker].end;
+            problem.restore_expired();
             let calls = shrink::until(model, &problem.calls, at);
             Finding::Broken(Box::new(Broken { key, problem, calls, contradiction: None, at }))
         }

@@ -30,7 +30,7 @@ pub(super) fn nearby<M: Model>(
     let mut size = FEW;
     while model.family() == Family::Register && size < calls.len() {
         if let Some(mut part) = closed(model, &calls, calls.len() - size) {
-            expire(model, &mut part);
+            drop(expire(model, &mut part));
             match search(model, &problem.init, &part, allowance) {
                 Found::Stuck { blocker } => return until(model, &part, part[blocker].end),
                 Found::GaveUp { .. } => return calls,
@@ -127,7 +127,7 @@ mod tests {
             let calls = legal(rng, &mut data, init);
             for from in (0..calls.len()).step_by(5) {
                 let Some(mut part) = closed(&model, &calls, from) else { continue };
-                expire(&model, &mut part);
+                drop(expire(&model, &mut part));
                 let allowance = Allowance::new(std::time::Instant::now() + Duration::from_secs(60), 1 << 30);
                 let found = search(&model, &init, &part, &allowance);
                 assert!(matches!(found, Found::Order(_)), "seed {seed}, from {from}: {found:?}\n{part:?}");

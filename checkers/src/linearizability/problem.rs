@@ -28,6 +28,8 @@ pub(super) struct Call<Op> {
 /// The calls of one key, in the order in which they were made, and where they begin.
 pub(super) struct Problem<M: Model> {
     pub(super) calls: Vec<Call<M::Op>>,
+    /// Calls that may have happened, and cannot matter.
+    expired: Vec<Call<M::Op>>,
     pub(super) init: M::State,
     pub(super) data: Data,
     /// Writes that certainly did not happen, by the positions of their events: who observes their value has it from one
@@ -46,7 +48,13 @@ impl<M: Model> Problem<M> {
         let mut data = Data::default();
         let init = model.init(&mut data);
         let (calls, failed_writes, versions, processes) = Default::default();
-        Problem { calls, init, data, failed_writes, versions, processes, unreadable: None }
+        Problem { calls, expired: Vec::new(), init, data, failed_writes, versions, processes, unreadable: None }
+    }
+
+    /// Puts back what could not matter for the whole: for a part, it may.
+    pub(super) fn restore_expired(&mut self) {
+        self.calls.append(&mut self.expired);
+        self.calls.sort_by_key(|call| call.start);
     }
 
     /// Takes one more operation.
@@ -94,7 +102,7 @@ impl<M: Model> Problem<M> {
             self.calls.sort_unstable_by_key(|call| call.start);
         }
         self.versions.sort_unstable();
-        expire(model, &mut self.calls);
+        self.expired = expire(model, &mut self.calls);
         Ok(())
     }
 
@@ -118,7 +126,7 @@ fn position(position: usize) -> u32 {
     u32::try_from(position).expect("a history that fits into memory has fewer than 2^32 events")
 }
 
-/// Sets the end of each call that may never have happened, and drops those that cannot matter. Only of registers it
+/// Sets the end of each call that may never have happened, and takes out those that cannot matter. Only of registers it
 /// can be said when a product no longer matters.
 ///
 /// Let X be such a call, taken in a legal order after all that surely happened and observes its product has
@@ -127,15 +135,15 @@ fn position(position: usize) -> u32 {
 /// followed by an operation that replaces the state whatever it was, or by nothing, and the order without X is legal
 /// as well. By induction none need be taken after its end. An operation that observes its own product (a cas from v
 /// to v) leaves the state alone and does not count as an observer of itself.
-pub(super) fn expire<M: Model>(model: &M, calls: &mut Vec<Call<M::Op>>) {
+pub(super) fn expire<M: Model>(model: &M, calls: &mut Vec<Call<M::Op>>) -> Vec<Call<M::Op>> {
     if calls.iter().all(|call| call.must) {
-        return;
+        return Vec::new();
     }
     if model.family().is_container() {
         containers::expire(model, calls);
     }
     if model.family() != Family::Register {
-        return;
+        return Vec::new();
     }
     let mut expiring = Expiring::default();
     for (at, call) in calls.iter_mut().enumerate().filter(|(_, call)| !call.must) {
@@ -146,7 +154,7 @@ pub(super) fn expire<M: Model>(model: &M, calls: &mut Vec<Call<M::Op>>) {
         expiring.observe(model.observes(&call.op), call.end);
     }
     expiring.set_ends(model, calls);
-    calls.retain(|call| call.must || call.end > call.start);
+    calls.extract_if(.., |call| !call.must && call.end <= call.start).collect()
 }
 
 /// The products of what may have happened.

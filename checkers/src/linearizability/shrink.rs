@@ -32,6 +32,12 @@ pub(super) fn until<M: Model>(model: &M, calls: &[Call<M::Op>], stuck: u32) -> V
         .collect()
 }
 
+/// When a call that may have happened no longer matters is a question of the part that it is in.
+fn endless<Op>(mut calls: Vec<Call<Op>>) -> Vec<Call<Op>> {
+    calls.iter_mut().filter(|call| !call.must).for_each(|call| call.end = NEVER);
+    calls
+}
+
 /// A small part, without a legal order, of calls that have none.
 pub(super) fn shrink<M: Model>(
     model: &M,
@@ -39,6 +45,7 @@ pub(super) fn shrink<M: Model>(
     calls: Vec<Call<M::Op>>,
     deadline: Instant,
 ) -> Vec<Call<M::Op>> {
+    let calls = endless(calls);
     let needed_by = needed_by(model, &calls);
     let mut shrinking = Shrinking { model, init: &problem.init, calls, needed_by, deadline };
     let mut kept: Vec<usize> = (0..shrinking.calls.len()).collect();
@@ -145,7 +152,7 @@ impl<M: Model> Shrinking<'_, M> {
 
     fn has_no_order(&self, kept: &[usize]) -> bool {
         let mut calls = self.part(kept);
-        expire(self.model, &mut calls);
+        drop(expire(self.model, &mut calls));
         let allowance = Allowance::new(self.deadline, PER_ATTEMPT);
         matches!(search(self.model, self.init, &calls, &allowance), Found::Stuck { .. })
     }
