@@ -109,9 +109,9 @@ impl Model for Set {
     fn show_op(&self, op: &SetOp, data: &Data) -> String {
         let element = data.text(op.element);
         match op.what {
-            Membership::Added => format!("added {element}, which was not there"),
+            Membership::Added => format!("found {element} missing and added it"),
             Membership::Ensured => format!("added {element}"),
-            Membership::Removed => format!("removed {element}, which was there"),
+            Membership::Removed => format!("found {element} and removed it"),
             Membership::Dropped => format!("removed {element}"),
             Membership::Present => format!("found {element} in the set"),
             Membership::Absent => format!("found {element} not in the set"),

@@ -1,12 +1,14 @@
 //! Queues, stacks, priority queues and sets.
 
-use grudge_checkers::model::{PriorityQueue, Queue, Set, Stack};
+use grudge_checkers::model::{Model, PriorityQueue, Queue, Set, Stack};
+use grudge_checkers::verify::Replay;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
-use crate::common::linearizable::fuzz;
-use crate::common::random::{Answer, Knobs, Object};
+use crate::common::fuzz;
+use crate::common::linearizable::{agree, fuzz};
+use crate::common::random::{self, Answer, Knobs, Object};
 
 /// Which value is due.
 #[derive(Clone, Copy)]
@@ -110,6 +112,32 @@ impl Object for Elements {
     fn lie(&mut self, rng: &mut ChaCha8Rng, _: &Knobs, _: &str, _: &Value) -> Answer {
         json!(rng.random_ratio(1, 2)).into()
     }
+}
+
+/// Longer histories in which every value was used once, for the deciders that need no search.
+fn fuzz_unique<M: Model + Replay, O: Object>(model: &M, object: impl Fn(&mut ChaCha8Rng) -> O) {
+    fuzz::balanced(10_000, &["valid", "invalid"], |rng| {
+        let (operations, crashed) = (rng.random_range(6..=11), [0, 0, 10][rng.random_range(0..3)]);
+        let knobs =
+            Knobs { operations, unique: true, crashed, lies: [0, 10][rng.random_range(0..2)], ..Knobs::small(rng) };
+        let history = random::history(rng, &knobs, &object);
+        agree(model, &history)
+    });
+}
+
+#[test]
+fn longer_queue_of_unique_values() {
+    fuzz_unique(&Queue, |rng| Vessel::new(rng, "enqueue", "dequeue", Due::First));
+}
+
+#[test]
+fn longer_stack_of_unique_values() {
+    fuzz_unique(&Stack, |rng| Vessel::new(rng, "push", "pop", Due::Last));
+}
+
+#[test]
+fn longer_priority_queue_of_unique_values() {
+    fuzz_unique(&PriorityQueue, |rng| Vessel::new(rng, "insert", "poll", Due::Smallest));
 }
 
 #[test]

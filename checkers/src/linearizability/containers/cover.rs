@@ -24,12 +24,11 @@ impl Cover {
         at
     }
 
-    /// Covers a span, and names each moment that was free until now.
-    pub(super) fn add(&mut self, span: Span, mut newly: impl FnMut(u32)) {
+    /// Covers a span.
+    pub(super) fn add(&mut self, span: Span) {
         let mut at = self.free_from(span.start);
         while at < span.end {
             self.next[at as usize] = at + 1;
-            newly(at);
             at = self.free_from(at);
         }
     }
@@ -45,7 +44,7 @@ pub(super) fn place_voids(contents: &Contents) -> Result<Vec<u32>, Vec<Part>> {
         return Ok(Vec::new());
     }
     let mut cover = Cover::new(contents.end);
-    contents.values.iter().for_each(|value| cover.add(value.surely(), |_| {}));
+    contents.values.iter().for_each(|value| cover.add(value.surely()));
     let place = |(at, void): (usize, &Void)| {
         let moment = cover.free_from(void.span.start);
         if moment < void.span.end { Ok(moment) } else { Err(at) }

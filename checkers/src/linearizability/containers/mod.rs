@@ -94,15 +94,28 @@ pub(super) fn judge<M: Model>(model: &M, problem: &Problem<M>, allowance: &Allow
 }
 
 fn judge_contents(contents: Contents, order: Order) -> Judged {
-    match order(&contents) {
-        Ok(order) => Judged::Order(order),
-        Err(parts) => {
-            let deadline = Instant::now() + GRACE;
-            let parts = reduce::reduce(parts, deadline, |parts| order(&contents.part(parts)).is_err());
-            let contents = contents.part(&parts);
-            // What was left may have been taken by an operation whose answer was lost; the contradiction may hang on that.
-            let hangs = contents.lost > 0 && contents.values.iter().any(|value| value.taken_by.is_none());
-            if hangs { Judged::NotOfThisKind } else { Judged::Refuted(Contradiction(Why::Contents(contents))) }
-        }
+    let parts = match order(&contents) {
+        Ok(order) => return Judged::Order(order),
+        Err(parts) => parts,
+    };
+    let is_left = |part: &Part| matches!(part, Part::Value(value) if contents.values[*value].taken_by.is_none());
+    if contents.lost == 0 || !parts.iter().any(is_left) {
+        return refuted(&contents, parts, order);
     }
+    // What was left may have been taken by an operation whose answer was lost, so that nothing follows from it. The rest
+    // may contradict itself without it.
+    let mut rest = contents;
+    rest.values.retain(|value| value.taken_by.is_some());
+    match order(&rest) {
+        Ok(_) => Judged::NotOfThisKind,
+        Err(parts) => refuted(&rest, parts, order),
+    }
+}
+
+fn refuted(contents: &Contents, parts: Vec<Part>, order: Order) -> Judged {
+    let deadline = Instant::now() + GRACE;
+    let parts = reduce::reduce(parts, deadline, |parts| order(&contents.part(parts)).is_err());
+    let mut contents = contents.part(&parts);
+    contents.values.sort_by_key(|value| value.put.end);
+    Judged::Refuted(Contradiction(Why::Contents(contents)))
 }

@@ -13,20 +13,21 @@
 //! 2410.04581.)
 
 use super::contents::{Content, Contents, Part, Span};
-use super::cover::Cover;
+use super::cover::{Cover, chain};
 
 /// A legal order of the calls, or values and calls that have none.
 pub(super) fn order(contents: &Contents) -> Result<Vec<usize>, Vec<Part>> {
     let mut by_priority: Vec<usize> = (0..contents.values.len()).collect();
     by_priority.sort_unstable_by_key(|&at| contents.values[at].item);
-    let mut placing = Placing::new(contents);
+    let placed = Vec::with_capacity(2 * contents.values.len() + contents.voids.len());
+    let mut placing = Placing { contents, cover: Cover::new(contents.end), placed };
     for value in by_priority {
         placing.place(value)?;
     }
     for (at, void) in contents.voids.iter().enumerate() {
         let moment = placing.cover.free_from(void.span.start);
         if moment >= void.span.end {
-            return Err(placing.refuted(Part::Void(at), &void.span));
+            return Err(placing.refuted(Part::Void(at), &void.span, |_| true));
         }
         placing.placed.push((moment, Turn::Out, void.call));
     }
@@ -45,34 +46,22 @@ struct Placing<'a> {
     contents: &'a Contents,
     /// When something smaller is there.
     cover: Cover,
-    /// For each such moment, the smallest value that is there.
-    smallest: Vec<usize>,
-    /// Until when each value is there.
-    until: Vec<u32>,
     placed: Vec<(u32, Turn, usize)>,
 }
 
-impl<'a> Placing<'a> {
-    fn new(contents: &'a Contents) -> Placing<'a> {
-        let (smallest, until) = (vec![0; contents.end as usize + 1], vec![0; contents.values.len()]);
-        let placed = Vec::with_capacity(2 * contents.values.len() + contents.voids.len());
-        Placing { contents, cover: Cover::new(contents.end), smallest, until, placed }
-    }
-
+impl Placing<'_> {
     fn place(&mut self, at: usize) -> Result<(), Vec<Part>> {
-        let Content { put_by, put, taken_by, taken, .. } = &self.contents.values[at];
+        let Content { item, put_by, put, taken_by, taken } = &self.contents.values[at];
         let moment = match taken_by {
             Some(_) => self.cover.free_from(taken.start),
             None => self.contents.end,
         };
         if moment >= taken.end {
-            return Err(self.refuted(Part::Value(at), taken));
+            return Err(self.refuted(Part::Value(at), taken, |other| other.item < *item));
         }
         if moment >= put.end {
             self.placed.push((put.end - 1, Turn::In, *put_by));
-            self.until[at] = moment;
-            let smallest = &mut self.smallest;
-            self.cover.add(put.end..moment, |moment| smallest[moment as usize] = at);
+            self.cover.add(put.end..moment);
         } else {
             self.placed.push((moment, Turn::Out, *put_by));
         }
@@ -81,22 +70,11 @@ impl<'a> Placing<'a> {
         Ok(())
     }
 
-    /// What had no moment in its span, with the values that were in its way, and what was in the way of these.
-    fn refuted(&self, part: Part, span: &Span) -> Vec<Part> {
-        let mut refuted = vec![part];
-        let mut known = vec![false; self.until.len()];
-        let mut spans = vec![span.clone()];
-        while let Some(Span { start, end }) = spans.pop() {
-            let mut moment = start;
-            while moment < end {
-                let at = self.smallest[moment as usize];
-                moment = self.until[at];
-                if !std::mem::replace(&mut known[at], true) {
-                    refuted.push(Part::Value(at));
-                    spans.push(self.contents.values[at].due()..self.until[at]);
-                }
-            }
-        }
-        refuted
+    /// What had no moment in its span, and the values in its way. They were there for sure: one that had to wait waited only
+    /// while smaller ones were there.
+    fn refuted(&self, part: Part, span: &Span, in_the_way: impl Fn(&Content) -> bool) -> Vec<Part> {
+        let others = self.contents.values.iter().enumerate().filter(|(_, other)| in_the_way(other));
+        let chain = chain(others.map(|(at, other)| (at, other.surely())), span);
+        chain.into_iter().map(Part::Value).chain([part]).collect()
     }
 }

@@ -43,10 +43,7 @@ pub(in super::super) fn shrink<M: Model>(
     let shrinking = Shrinking { model, problem, unsettled, deadline };
     let mut calls = calls;
     loop {
-        let lost: Vec<Call<M::Op>> = calls.iter().filter(|call| shrinking.is_lost(call)).cloned().collect();
-        let pieces = shrinking.pieces(&calls);
-        let pieces = reduce(pieces, deadline, |pieces| shrinking.stuck(&shrinking.whole(pieces, &lost)).is_some());
-        let part = shrinking.whole(&pieces, &lost);
+        let part = shrinking.smaller(&calls);
         let last = part.iter().filter(|call| call.must).map(|call| call.end).max();
         // What is left may show it earlier, and some of it be needed no more.
         match shrinking.stuck(&part).filter(|stuck| Some(*stuck) < last) {
@@ -115,15 +112,21 @@ impl<M: Model> Shrinking<'_, M> {
         pieces.into_values().collect()
     }
 
-    /// These pieces, with all that may have taken something of them.
-    fn whole(&self, pieces: &[Piece<M::Op>], lost: &[Call<M::Op>]) -> Vec<Call<M::Op>> {
-        let mut whole: Vec<Call<M::Op>> = pieces.concat();
+    /// Pieces of the calls that have no legal order, and none to spare. If some of which it is known who took them have none, then
+    /// these; if not, all that may have taken something stays.
+    fn smaller(&self, calls: &[Call<M::Op>]) -> Vec<Call<M::Op>> {
+        let lost: Vec<Call<M::Op>> = calls.iter().filter(|call| self.is_lost(call)).cloned().collect();
         let is_unsettled = |value: Datum| self.unsettled.contains(&value);
-        if whole.iter().any(|call| put(self.model.container(&call.op)).is_some_and(is_unsettled)) {
-            whole.extend_from_slice(lost);
+        let is_open = |call: &Call<M::Op>| put(self.model.container(&call.op)).is_some_and(is_unsettled);
+        let pieces = self.pieces(calls);
+        let settled = pieces.iter().filter(|piece| !piece.iter().any(is_open)).cloned().collect();
+        for (pieces, lost) in [(settled, &[][..]), (pieces, &lost[..])] {
+            if self.stuck(&whole(&pieces, lost)).is_some() {
+                let pieces = reduce(pieces, self.deadline, |pieces| self.stuck(&whole(pieces, lost)).is_some());
+                return whole(&pieces, lost);
+            }
         }
-        whole.sort_unstable_by_key(|call| call.start);
-        whole
+        calls.to_vec()
     }
 
     /// The return that no order of these calls passes, if there is one.
@@ -134,4 +137,12 @@ impl<M: Model> Shrinking<'_, M> {
             Found::Order(_) | Found::GaveUp { .. } => None,
         }
     }
+}
+
+/// All of these calls, in the order in which they were made.
+fn whole<Op: Clone>(pieces: &[Piece<Op>], lost: &[Call<Op>]) -> Vec<Call<Op>> {
+    let mut whole: Vec<Call<Op>> = pieces.concat();
+    whole.extend_from_slice(lost);
+    whole.sort_unstable_by_key(|call| call.start);
+    whole
 }
