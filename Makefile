@@ -30,7 +30,7 @@ CASES ?= 200000
 
 # The last line is how many cases there were in all.
 fuzz: cargo
-	GRUDGE_CASES=$(CASES) cargo test -p grudge-checkers --release --locked --test 'fuzz*' -- --nocapture \
+	GRUDGE_CASES=$(CASES) cargo test -p grudge-checkers --release --locked --test 'fuzz*' --test ladder -- --nocapture \
 	  | awk '/^fuzz /{cases += $$3} {print; fflush()} END {print cases " cases"}'
 
 build: cargo
