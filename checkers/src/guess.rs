@@ -104,21 +104,24 @@ impl Guess {
 
 fn sign(event: &Event) -> Option<Sign> {
     match &event.value {
-        Value::Array(items) => match items.first() {
-            Some(Value::Array(step)) => match step.first().and_then(Value::as_str) {
-                Some("append") => Some(Sign::Append),
-                Some("r" | "w") if step.len() == 3 => Some(Sign::Step),
-                _ => {
-                    let are_two_lists = items.len() == 2 && items.iter().all(Value::is_array);
-                    (are_two_lists && answers(event, "read")).then_some(Sign::TwoLists)
-                }
-            },
-            _ => None,
-        },
+        Value::Array(items) => step(items).or_else(|| {
+            let are_two_lists = items.len() == 2 && items.iter().all(Value::is_array);
+            (are_two_lists && answers(event, "read")).then_some(Sign::TwoLists)
+        }),
         Value::Null => None,
         Value::Number(_) if answers(event, "read") => Some(Sign::Number),
         _ => answers(event, "acquire").then_some(Sign::Token),
     }
+}
+
+/// What the steps of a transaction tell; one that only reads may be of either kind.
+fn step(items: &[Value]) -> Option<Sign> {
+    let steps = items.iter().filter_map(Value::as_array).filter(|step| step.len() == 3);
+    let names = || steps.clone().filter_map(|step| step[0].as_str());
+    if names().any(|name| name == "append") {
+        return Some(Sign::Append);
+    }
+    names().any(|name| matches!(name, "r" | "w")).then_some(Sign::Step)
 }
 
 fn answers(event: &Event, f: &str) -> bool {

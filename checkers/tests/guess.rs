@@ -35,7 +35,12 @@ fn names_and_values_tell_the_checker() {
         ("0,invoke,read,\n0,ok,read,\"[[1],[2]]\"\n", "pairs"),
         ("0,invoke,txn,\"[[\"\"append\"\",1,2]]\"\n", "list-append"),
         ("0,invoke,txn,\"[[\"\"r\"\",1,null]]\"\n0,ok,txn,\"[[\"\"append\"\",1,2]]\"\n", "list-append"),
+        ("0,invoke,txn,\"[[\"\"r\"\",1,null],[\"\"append\"\",1,2]]\"\n", "list-append"),
         ("0,invoke,txn,\"[[\"\"w\"\",1,2]]\"\n", "rw-register"),
+        ("0,invoke,enqueue,1\n0,ok,enqueue,1\n0,invoke,dequeue,\n", "queue"),
+        ("0,invoke,push,1\n0,ok,push,1\n0,invoke,pop,\n", "stack"),
+        ("0,invoke,insert,1\n0,ok,insert,1\n0,invoke,poll,\n", "priority-queue"),
+        ("0,invoke,add,1\n0,ok,add,1\n0,invoke,contains,1\n", "lin-set"),
     ] {
         let expected: Checker = name.parse().expect("a checker");
         assert_eq!(guessed(rows), Some(expected), "{rows}");
