@@ -184,7 +184,7 @@ macro_rules! container_model {
             }
 
             fn show(&self, contents: &Contents, data: &Data) -> String {
-                $names.show(contents.iter().map(|item| item.value), data)
+                $names.show(contents.iter().rev().map(|item| item.value), data)
             }
         }
     };
