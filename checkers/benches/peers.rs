@@ -2,7 +2,7 @@
 //! histories in one run, with values written once and with five values that repeat.
 //!
 //! It copies a bit for each operation into each configuration that it remembers and takes an operation out of a vector of
-//! the whole history, so that the sizes here are those at which it ends within seconds. It does not end within 8 GB with
+//! the whole history, so that the sizes here are those at which it ends within seconds. It runs out of memory with
 //! 200 operations at concurrency 50.
 
 mod measure;
