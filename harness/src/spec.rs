@@ -1,6 +1,7 @@
 //! A test as a value: what `grudge test` was asked, with every default filled in. `test.toml` holds it, and
 //! `grudge test FILE.toml` runs it again.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
-use crate::fault::Arena;
+use crate::fault::{Arena, FaultKind};
 use crate::nemesis::{Agenda, Choice, Plan, Step};
 
 /// A test, resolved.
@@ -134,6 +135,13 @@ impl Spec {
         choices.chain(steps).collect::<Result<(), String>>().map_err(Failure::BadArguments)
     }
 
+    /// The kinds of faults that it may come to.
+    #[must_use]
+    pub fn kinds(&self) -> BTreeSet<FaultKind> {
+        let drawn = self.faults.iter().map(Choice::kind);
+        drawn.chain(self.script.iter().map(|step| step.fault.sort())).collect()
+    }
+
     /// What the nemesis has to do: the script if there is one, or else what is drawn from the menu.
     #[must_use]
     pub fn agenda(&self, protocol: Option<Protocol>) -> Agenda {
@@ -168,7 +176,6 @@ pub fn kebab<T: ValueEnum>(value: &T) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::fault::FaultKind;
 
     /// A small test that needs no cluster.
     pub(crate) fn example() -> Spec {

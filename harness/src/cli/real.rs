@@ -1,5 +1,6 @@
 //! What `grudge test` and `grudge replay` share: one run of a test on real processes.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use grudge_workloads::workload::Workload;
 use jiff::Timestamp;
 
 use super::session;
-use crate::cluster::{Cluster, Node};
+use crate::cluster::{self, Cluster, Node};
 use crate::exit::Failure;
 use crate::fault::Arena;
 use crate::logging;
@@ -61,8 +62,18 @@ impl Prepared {
         tracing::info!(seed = spec.seed, "running {}", spec.name());
         let connect = Arc::clone(&workload.connect);
         let agenda = spec.agenda(system.replica);
-        let cluster = session::up(system, spec.nodes, &spec.bugs, spec.seed, folder.path(), connect, &mut stop).await?;
-        let cluster = Arc::new(cluster);
+        let wanted = cluster::Spec {
+            system,
+            nodes: spec.nodes,
+            dir: folder.path().to_path_buf(),
+            bugs: spec.bugs.clone(),
+            seed: spec.seed,
+            env: BTreeMap::new(),
+            connect,
+            faults: spec.kinds(),
+            patience: session::PATIENCE,
+        };
+        let cluster = Arc::new(session::up(wanted, &mut stop).await?);
         let run = Run {
             workload,
             targets: targets(&spec, &cluster),

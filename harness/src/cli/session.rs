@@ -1,14 +1,10 @@
 //! What `grudge test` and `grudge up` share: from a system's name to a cluster that serves.
 
-use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use grudge_nodes::bugs::Bug;
-use grudge_workloads::client::Connect;
 use grudge_workloads::registry;
 
 use crate::cluster::{self, Cluster};
@@ -18,7 +14,7 @@ use crate::sandbox;
 use crate::system::{Protocol, System};
 
 /// How long a cluster may take until every node serves.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The system of that name, able to bear these bugs.
 pub(super) fn system(name: &str, bugs: &[Bug]) -> Result<System, Failure> {
@@ -57,25 +53,7 @@ pub(super) fn in_sandbox<T, F: Future<Output = Result<T, Failure>>>(
 }
 
 /// Brings a cluster up.
-pub(super) async fn up(
-    system: System,
-    nodes: usize,
-    bugs: &[Bug],
-    seed: u64,
-    dir: &Path,
-    connect: Arc<dyn Connect>,
-    stop: &mut Stop,
-) -> Result<Cluster, Failure> {
-    let spec = cluster::Spec {
-        system,
-        nodes,
-        dir: dir.to_path_buf(),
-        bugs: bugs.to_vec(),
-        seed,
-        env: BTreeMap::new(),
-        connect,
-        patience: PATIENCE,
-    };
+pub(super) async fn up(spec: cluster::Spec, stop: &mut Stop) -> Result<Cluster, Failure> {
     tokio::select! {
         cluster = Cluster::up(spec) => cluster.map_err(|error| Failure::Harness(error.into())),
         () = stop.wait() => Err(Failure::Harness(anyhow!("interrupted before the cluster served; nothing was tested"))),

@@ -23,7 +23,7 @@ pub(super) struct SpecArgs {
     #[arg(long, value_name = "W")]
     workload: Option<String>,
     /// What the nemesis draws from: kinds with commas, one fault as kill:leader, one at a point of the protocol as
-    /// kill@point, `all` or `none` [default: all]
+    /// kill@point, `usual`, `all` or `none` [default: usual]
     #[arg(long, value_name = "F,…")]
     faults: Option<Menu>,
     /// How many nodes [default: 5]
@@ -118,7 +118,7 @@ impl SpecArgs {
         Spec {
             system: self.system.clone(),
             workload: "register".to_owned(),
-            faults: Menu::All.choices(arena),
+            faults: Menu::Usual.choices(arena),
             bugs: Vec::new(),
             nodes: 5,
             concurrency: 2 * self.nodes.unwrap_or(5),

@@ -1,5 +1,6 @@
 //! `grudge up`: a cluster to play with by hand.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -12,7 +13,7 @@ use nix::unistd::{Uid, getpid};
 use owo_colors::OwoColorize;
 
 use super::session;
-use crate::cluster::Node;
+use crate::cluster::{self, Node};
 use crate::exit::{Exit, Failure};
 use crate::report::terminal;
 use crate::store::RunFolder;
@@ -47,9 +48,18 @@ pub(super) fn run(args: &UpArgs) -> Result<Exit, Failure> {
         let connect = registry::find("register", session::speaks(&system), &options)
             .map_err(|error| Failure::BadArguments(error.to_string()))?
             .connect;
-        let nodes = usize::from(args.nodes);
-        let cluster =
-            session::up(system.clone(), nodes, &args.bugs, args.seed, folder.path(), connect, &mut stop).await?;
+        let wanted = cluster::Spec {
+            system: system.clone(),
+            nodes: usize::from(args.nodes),
+            dir: folder.path().to_path_buf(),
+            bugs: args.bugs.clone(),
+            seed: args.seed,
+            env: BTreeMap::new(),
+            connect,
+            faults: BTreeSet::new(),
+            patience: session::PATIENCE,
+        };
+        let cluster = session::up(wanted, &mut stop).await?;
         let leader = cluster.leader().await.map(|leader| leader.name);
         terminal::print(&guide(&system, cluster.nodes(), leader.as_deref(), outside, root));
         stop.wait().await;

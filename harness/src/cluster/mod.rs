@@ -8,7 +8,7 @@ pub(crate) mod ready;
 pub(crate) mod replica;
 mod traps;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -26,7 +26,7 @@ use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
 use tokio::sync::{Mutex, watch};
 
-use crate::fault::InForce;
+use crate::fault::{FaultKind, InForce};
 use crate::net::{FilterPlace, MOST_NODES, Net, NetError, address};
 use crate::system::{Place, System, SystemError};
 use replica::{Crashes, Replica, Start};
@@ -49,6 +49,8 @@ pub struct Spec {
     pub env: BTreeMap<String, String>,
     /// How to ask a node for its role.
     pub connect: Arc<dyn Connect>,
+    /// The kinds of faults that it must be ready for: some take a layer under or between the nodes from the beginning.
+    pub faults: BTreeSet<FaultKind>,
     /// How long the cluster may take until every node serves and one leads.
     pub patience: Duration,
 }

@@ -6,7 +6,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::resolve::{self, Meant, Situation};
-use super::{Active, Fault, FaultError, InForce, Receipt, links, processes};
+use super::{Active, Arena, Fault, FaultError, InForce, Receipt, links, processes};
 use crate::cluster::{Cluster, Inner};
 
 impl Cluster {
@@ -23,6 +23,7 @@ impl Cluster {
         } else {
             None
         };
+        fault.exists(Arena::Processes).map_err(FaultError::Inapplicable)?;
         let decided = Instant::now();
         let id = inner.next;
         inner.next += 1;
@@ -94,7 +95,7 @@ fn decide(
         (Fault::Partition(_), Meant::Links(links)) => InForce::Partition(links),
         (Fault::Pause(_), Meant::Nodes(nodes)) => InForce::Pause(nodes),
         (Fault::Kill(_), Meant::Nodes(nodes)) => InForce::Kill(nodes),
-        _ => return Err(format!("{} exists in simulation only", fault.kind())),
+        _ => return Err(format!("a {} does not exist on real processes", fault.kind())),
     };
     Ok((in_force, exact))
 }

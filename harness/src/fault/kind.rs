@@ -14,6 +14,24 @@ pub enum Arena {
     Simulation,
 }
 
+impl Arena {
+    /// The one that it is not.
+    pub(crate) fn other(self) -> Arena {
+        match self {
+            Arena::Processes => Arena::Simulation,
+            Arena::Simulation => Arena::Processes,
+        }
+    }
+
+    /// In a sentence: `in simulation`.
+    pub(crate) fn place(self) -> &'static str {
+        match self {
+            Arena::Processes => "on real processes",
+            Arena::Simulation => "in simulation",
+        }
+    }
+}
+
 /// A kind of fault, as the command line names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -30,8 +48,18 @@ pub enum FaultKind {
     Clock,
     /// Disks are slow or full, or cannot be read (in simulation only)
     Disk,
-    /// Packets are lost, late or come twice (in simulation only)
+    /// Packets are lost, late, damaged or come twice (in simulation only)
     Packets,
+    /// One thread of a process stands still (on real processes only)
+    Thread,
+    /// Processes are restarted, one after the other or over and over (on real processes only)
+    Restart,
+    /// Connections are reset (on real processes only)
+    Reset,
+    /// Processes get little processor time (on real processes only)
+    Cpu,
+    /// Processes get no more memory (on real processes only)
+    Memory,
 }
 
 impl FaultKind {
@@ -41,6 +69,17 @@ impl FaultKind {
         match self {
             FaultKind::Partition | FaultKind::Pause | FaultKind::Kill => true,
             FaultKind::Power | FaultKind::Clock | FaultKind::Disk | FaultKind::Packets => arena == Arena::Simulation,
+            FaultKind::Thread | FaultKind::Restart | FaultKind::Reset | FaultKind::Cpu | FaultKind::Memory => false,
+        }
+    }
+
+    /// Whether it is done where nothing is said of faults: any machine that runs clusters can do it, and it costs
+    /// nothing while it is not done.
+    #[must_use]
+    pub fn is_usual(self, arena: Arena) -> bool {
+        match arena {
+            Arena::Processes => matches!(self, FaultKind::Partition | FaultKind::Pause | FaultKind::Kill),
+            Arena::Simulation => self.exists(arena),
         }
     }
 
@@ -66,6 +105,11 @@ impl FaultKind {
             FaultKind::Clock => "clock",
             FaultKind::Disk => "disk",
             FaultKind::Packets => "packets",
+            FaultKind::Thread => "thread",
+            FaultKind::Restart => "restart",
+            FaultKind::Reset => "reset",
+            FaultKind::Cpu => "cpu",
+            FaultKind::Memory => "memory",
         }
     }
 }

@@ -54,7 +54,7 @@ pub(super) async fn heal(inner: &Inner, links: &Links, decided: Instant) -> Resu
 fn cut_now(inner: &Inner) -> Links {
     let partitions = inner.in_force.values().filter_map(|fault| match fault {
         InForce::Partition(links) => Some(links),
-        InForce::Pause(_) | InForce::Kill(_) => None,
+        _ => None,
     });
     partitions.flatten().copied().collect()
 }

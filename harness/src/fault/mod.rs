@@ -29,6 +29,8 @@ use crate::net::Links;
 const FURTHEST_JUMP: SignedDuration = SignedDuration::from_hours(24);
 /// The fastest that a clock can go wrong, in parts per million.
 const FASTEST_DRIFT: i64 = 500_000;
+/// The shortest time that a strobing clock stays at either time.
+const SHORTEST_STROBE: Duration = Duration::from_millis(1);
 /// The longest that a disk or a packet can be held up.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -36,7 +38,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 ///
 /// In a file: `partition = "halves"`, `kill = "leader"`, `pause = { nodes = ["n1", "n4"] }`,
 /// `clock = { targets = "one", change = { jump = "-3s" } }`, `disk = { targets = "leader", trouble = "full" }`,
-/// `packets = { targets = "all", loss = 20, delay = "50ms" }`.
+/// `packets = { targets = "all", loss = 20, jitter = "50ms" }`, `cpu = { targets = "one", percent = 10 }`,
+/// `restart = { targets = "all", manner = "rolling" }`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
@@ -44,8 +47,17 @@ pub enum Fault {
     Partition(Shape),
     /// Processes stop running (SIGSTOP) and later go on (SIGCONT), unaware of the time between.
     Pause(Targets),
+    /// One thread of each process stands still, and the others go on.
+    Thread(Targets),
     /// Processes are killed (SIGKILL) and later started again on what their disks hold.
     Kill(Targets),
+    /// Processes are killed and started again at once, over and over or one after the other.
+    Restart {
+        /// Whose.
+        targets: Targets,
+        /// In what order, and how often.
+        manner: Restarts,
+    },
     /// Machines lose their power and are later started again: what was not fsynced is gone, and the log's tail may
     /// be torn.
     Power(Targets),
@@ -55,6 +67,9 @@ pub enum Fault {
         targets: Targets,
         /// How.
         change: ClockChange,
+        /// Which of their clocks.
+        #[serde(default, skip_serializing_if = "Clocks::is_usual")]
+        of: Clocks,
     },
     /// Disks give trouble.
     Disk {
@@ -63,8 +78,55 @@ pub enum Fault {
         /// Which.
         trouble: DiskTrouble,
     },
-    /// Packets to and from some nodes are lost, late, or come twice.
+    /// Packets to and from some nodes are lost, late, damaged, or come twice.
     Packets(PacketTrouble),
+    /// The connections that some nodes have with others are reset at one moment; new ones can be made.
+    Reset(Targets),
+    /// Processes get little time on the processor.
+    Cpu {
+        /// Whose.
+        targets: Targets,
+        /// How many hundredths of one processor each may use, all its threads together.
+        percent: u8,
+    },
+    /// Processes get no more memory than they have, and a little.
+    Memory {
+        /// Whose.
+        targets: Targets,
+        /// How many MiB each may still take.
+        headroom: u32,
+    },
+}
+
+/// How processes are restarted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restarts {
+    /// One after the other, each once; the next when the last serves again.
+    Rolling,
+    /// Each so many times, all at once, as soon as it accepts clients again.
+    Storm(u8),
+}
+
+/// Which clocks of a process; a simulated one has one only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Clocks {
+    /// What a jump of the system's clock and a bad oscillator would hit: the wall clock, and for a drift both.
+    #[default]
+    Usual,
+    /// The time of day only.
+    Wall,
+    /// The monotonic clock only. It never goes backwards.
+    Monotonic,
+    /// Both.
+    Both,
+}
+
+impl Clocks {
+    fn is_usual(&self) -> bool {
+        *self == Clocks::Usual
+    }
 }
 
 /// What a clock does.
@@ -75,6 +137,15 @@ pub enum ClockChange {
     Jump(#[serde(serialize_with = "signed")] SignedDuration),
     /// It goes too fast by so many parts per million, or too slow.
     Drift(i64),
+    /// It jumps to and fro between the right time and a wrong one.
+    Strobe {
+        /// How wrong.
+        #[serde(serialize_with = "signed")]
+        by: SignedDuration,
+        /// How long it stays at either.
+        #[serde(with = "unsigned_duration::friendly::compact::required")]
+        every: Duration,
+    },
 }
 
 /// What a disk does.
@@ -85,8 +156,14 @@ pub enum DiskTrouble {
     Slow(#[serde(with = "unsigned_duration::friendly::compact::required")] Duration),
     /// Nothing can be written.
     Full,
-    /// What is read at the next recovery cannot be read.
+    /// What is read cannot be read: by a running process if it asks, at the latest at its next recovery.
     ReadError,
+    /// Every write fails (EIO).
+    WriteError,
+    /// Every fsync fails (EIO), and what it should have saved may be lost.
+    FsyncError,
+    /// One bit of a file that nobody has open is another one than was written. It stays so.
+    Flip,
 }
 
 /// What happens to packets; at least one thing does.
@@ -95,6 +172,12 @@ pub enum DiskTrouble {
 pub struct PacketTrouble {
     /// The nodes at either end of whose links it happens.
     pub targets: Targets,
+    /// Only on their links with these; with every node if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<String>,
+    /// Only to what they send, or receive.
+    #[serde(default, skip_serializing_if = "Direction::is_both")]
+    pub direction: Direction,
     /// How many of a hundred are lost.
     #[serde(default, skip_serializing_if = "nothing")]
     pub loss: u8,
@@ -104,13 +187,64 @@ pub struct PacketTrouble {
     /// How many of a hundred are overtaken by later ones.
     #[serde(default, skip_serializing_if = "nothing")]
     pub late: u8,
-    /// By how much each is held up at most.
+    /// How many of a hundred have a wrong bit, which the checksum of their transport shows.
+    #[serde(default, skip_serializing_if = "nothing")]
+    pub corrupt: u8,
+    /// By how much each is held up.
     #[serde(
         default,
         skip_serializing_if = "Duration::is_zero",
         with = "unsigned_duration::friendly::compact::required"
     )]
     pub delay: Duration,
+    /// By how much more each is held up at most.
+    #[serde(
+        default,
+        skip_serializing_if = "Duration::is_zero",
+        with = "unsigned_duration::friendly::compact::required"
+    )]
+    pub jitter: Duration,
+    /// How many kilobits a second cross each link at most; no limit if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
+}
+
+impl PacketTrouble {
+    /// No trouble at all, for these.
+    #[must_use]
+    pub fn none(targets: Targets) -> PacketTrouble {
+        PacketTrouble {
+            targets,
+            peers: Vec::new(),
+            direction: Direction::Both,
+            loss: 0,
+            duplicate: 0,
+            late: 0,
+            corrupt: 0,
+            delay: Duration::ZERO,
+            jitter: Duration::ZERO,
+            rate: None,
+        }
+    }
+}
+
+/// Seen from the nodes a fault hits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// What they send and what they receive.
+    #[default]
+    Both,
+    /// What they receive.
+    In,
+    /// What they send.
+    Out,
+}
+
+impl Direction {
+    fn is_both(&self) -> bool {
+        *self == Direction::Both
+    }
 }
 
 /// `-3s`, not `3s ago`.
@@ -180,11 +314,16 @@ impl Fault {
         match self {
             Fault::Partition(_) => FaultKind::Partition,
             Fault::Pause(_) => FaultKind::Pause,
+            Fault::Thread(_) => FaultKind::Thread,
             Fault::Kill(_) => FaultKind::Kill,
+            Fault::Restart { .. } => FaultKind::Restart,
             Fault::Power(_) => FaultKind::Power,
             Fault::Clock { .. } => FaultKind::Clock,
             Fault::Disk { .. } => FaultKind::Disk,
             Fault::Packets(_) => FaultKind::Packets,
+            Fault::Reset(_) => FaultKind::Reset,
+            Fault::Cpu { .. } => FaultKind::Cpu,
+            Fault::Memory { .. } => FaultKind::Memory,
         }
     }
 
@@ -210,14 +349,9 @@ impl Fault {
         if !fault.is_here() {
             return fault;
         }
-        match &mut fault {
-            Fault::Partition(shape) => *shape = Shape::Node(node.to_owned()),
-            Fault::Pause(targets)
-            | Fault::Kill(targets)
-            | Fault::Power(targets)
-            | Fault::Clock { targets, .. }
-            | Fault::Disk { targets, .. }
-            | Fault::Packets(PacketTrouble { targets, .. }) => *targets = Targets::Nodes(vec![node.to_owned()]),
+        match (&mut fault, node.to_owned()) {
+            (Fault::Partition(shape), node) => *shape = Shape::Node(node),
+            (other, node) => other.aim(Targets::Nodes(vec![node])),
         }
         fault
     }
@@ -228,11 +362,41 @@ impl Fault {
         match self {
             Fault::Partition(_) => None,
             Fault::Pause(targets)
+            | Fault::Thread(targets)
             | Fault::Kill(targets)
+            | Fault::Restart { targets, .. }
             | Fault::Power(targets)
             | Fault::Clock { targets, .. }
             | Fault::Disk { targets, .. }
-            | Fault::Packets(PacketTrouble { targets, .. }) => Some(targets),
+            | Fault::Packets(PacketTrouble { targets, .. })
+            | Fault::Reset(targets)
+            | Fault::Cpu { targets, .. }
+            | Fault::Memory { targets, .. } => Some(targets),
+        }
+    }
+
+    /// Whom it hits, unless it is a partition, to be changed.
+    pub(crate) fn targets_mut(&mut self) -> Option<&mut Targets> {
+        match self {
+            Fault::Partition(_) => None,
+            Fault::Pause(targets)
+            | Fault::Thread(targets)
+            | Fault::Kill(targets)
+            | Fault::Restart { targets, .. }
+            | Fault::Power(targets)
+            | Fault::Clock { targets, .. }
+            | Fault::Disk { targets, .. }
+            | Fault::Packets(PacketTrouble { targets, .. })
+            | Fault::Reset(targets)
+            | Fault::Cpu { targets, .. }
+            | Fault::Memory { targets, .. } => Some(targets),
+        }
+    }
+
+    /// Makes it hit these; a partition stays what it is.
+    pub(crate) fn aim(&mut self, at: Targets) {
+        if let Some(targets) = self.targets_mut() {
+            *targets = at;
         }
     }
 
@@ -244,10 +408,17 @@ impl Fault {
             Fault::Partition(Shape::Cuts(cuts)) => {
                 cuts.iter().flat_map(|(node, deaf_to)| deaf_to.iter().chain([node])).map(String::as_str).collect()
             }
-            _ => match self.targets() {
-                Some(Targets::Nodes(names)) => names.iter().map(String::as_str).collect(),
-                _ => Vec::new(),
-            },
+            _ => {
+                let targets = match self.targets() {
+                    Some(Targets::Nodes(names)) => names.as_slice(),
+                    _ => &[],
+                };
+                let peers = match self {
+                    Fault::Packets(trouble) => trouble.peers.as_slice(),
+                    _ => &[],
+                };
+                targets.iter().chain(peers).map(String::as_str).collect()
+            }
         }
     }
 
@@ -258,6 +429,30 @@ impl Fault {
             Fault::Partition(shape) => matches!(shape, Shape::Leader | Shape::LeaderMute),
             _ => matches!(self.targets(), Some(Targets::Leader | Targets::Followers)),
         }
+    }
+
+    /// Whether it can be done there.
+    ///
+    /// # Errors
+    /// One sentence about what cannot.
+    pub fn exists(&self, arena: Arena) -> Result<(), String> {
+        if !self.sort().exists(arena) {
+            return Err(format!("a {} exists {} only", self.kind(), arena.other().place()));
+        }
+        if arena == Arena::Processes {
+            return Ok(());
+        }
+        let real_only = match self {
+            Fault::Clock { change: ClockChange::Strobe { .. }, .. } => "a strobing clock",
+            Fault::Clock { of: Clocks::Wall | Clocks::Monotonic, .. } => "one clock of several",
+            Fault::Disk { trouble: DiskTrouble::WriteError, .. } => "a write that fails",
+            Fault::Disk { trouble: DiskTrouble::FsyncError, .. } => "an fsync that fails",
+            Fault::Disk { trouble: DiskTrouble::Flip, .. } => "a bit that flips",
+            Fault::Packets(PacketTrouble { corrupt: 1.., .. }) => "a damaged packet",
+            Fault::Packets(PacketTrouble { rate: Some(_), .. }) => "a limit of the rate",
+            _ => return Ok(()),
+        };
+        Err(format!("{real_only} exists {} only", Arena::Processes.place()))
     }
 
     /// Whether its numbers make sense.
@@ -273,17 +468,34 @@ impl Fault {
             Fault::Clock { change: ClockChange::Drift(ppm), .. } if *ppm == 0 || ppm.abs() > FASTEST_DRIFT => {
                 wrong("a clock drifts by 1 to 500000 parts per million, forwards or backwards")
             }
+            Fault::Clock { change: ClockChange::Strobe { by, .. }, .. } if by.is_zero() || by.abs() > FURTHEST_JUMP => {
+                wrong("a clock strobes by more than nothing and by at most a day")
+            }
+            Fault::Clock { change: ClockChange::Strobe { every, .. }, .. }
+                if *every < SHORTEST_STROBE || *every > LONGEST_WAIT =>
+            {
+                wrong("a clock strobes every millisecond at the most and every minute at the least")
+            }
+            Fault::Restart { manner: Restarts::Storm(times), .. } if *times == 0 => {
+                wrong("a storm has one restart at least")
+            }
+            Fault::Cpu { percent, .. } if !(1..=100).contains(percent) => {
+                wrong("a process may use 1 to 100 hundredths of a processor")
+            }
             Fault::Disk { trouble: DiskTrouble::Slow(by), .. } if by.is_zero() || *by > LONGEST_WAIT => {
                 wrong("an fsync is slower by more than nothing and at most a minute")
             }
             Fault::Packets(trouble) => {
-                let PacketTrouble { loss, duplicate, late, delay, .. } = trouble;
-                if [loss, duplicate, late].into_iter().any(|percent| *percent > 100) {
+                let PacketTrouble { loss, duplicate, late, corrupt, delay, jitter, rate, .. } = trouble;
+                let percents = [loss, duplicate, late, corrupt];
+                if percents.into_iter().any(|percent| *percent > 100) {
                     wrong("of a hundred packets at most 100 are hit")
-                } else if *delay > LONGEST_WAIT {
+                } else if delay.saturating_add(*jitter) > LONGEST_WAIT {
                     wrong("a packet is held up by at most a minute")
-                } else if [loss, duplicate, late].into_iter().all(nothing) && delay.is_zero() {
-                    wrong("nothing would happen: give it a loss, duplicate, late or delay")
+                } else if *rate == Some(0) {
+                    wrong("at least one kilobit a second crosses a link; a partition lets nothing cross")
+                } else if percents.into_iter().all(nothing) && delay.is_zero() && jitter.is_zero() && rate.is_none() {
+                    wrong("nothing would happen: give it a loss, duplicate, late, corrupt, delay, jitter or rate")
                 } else {
                     Ok(())
                 }

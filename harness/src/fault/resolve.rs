@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
-use super::{Fault, PacketTrouble, Shape, Targets};
+use super::{Direction, Fault, PacketTrouble, Shape, Targets};
 use crate::net::Links;
 
 /// Who is meant by a fault.
@@ -46,12 +46,10 @@ impl Situation<'_> {
 pub(crate) fn meant(fault: &Fault, situation: &Situation<'_>, rng: &mut impl Rng) -> Result<Meant, String> {
     Ok(match fault {
         Fault::Partition(shape) => Meant::Links(cuts(shape, situation, rng)?),
-        Fault::Pause(targets)
-        | Fault::Kill(targets)
-        | Fault::Power(targets)
-        | Fault::Clock { targets, .. }
-        | Fault::Disk { targets, .. }
-        | Fault::Packets(PacketTrouble { targets, .. }) => Meant::Nodes(nodes(targets, situation, rng)?),
+        other => {
+            let targets = other.targets().expect("every fault but a partition has targets");
+            Meant::Nodes(nodes(targets, situation, rng)?)
+        }
     })
 }
 
@@ -60,20 +58,30 @@ pub(crate) fn exact(fault: &Fault, meant: &Meant, names: &[String]) -> Fault {
     let mut exact = fault.clone();
     match (&mut exact, meant) {
         (Fault::Partition(shape), Meant::Links(links)) => *shape = exact_shape(links, names),
-        (
-            Fault::Pause(targets)
-            | Fault::Kill(targets)
-            | Fault::Power(targets)
-            | Fault::Clock { targets, .. }
-            | Fault::Disk { targets, .. }
-            | Fault::Packets(PacketTrouble { targets, .. }),
-            Meant::Nodes(nodes),
-        ) => *targets = Targets::Nodes(nodes.iter().map(|node| names[*node].clone()).collect()),
-        (Fault::Partition(_), Meant::Nodes(_)) | (_, Meant::Links(_)) => {
-            unreachable!("a partition means links and every other fault means nodes")
+        (_, Meant::Links(_)) => unreachable!("only a partition means links"),
+        (other, Meant::Nodes(nodes)) => {
+            other.aim(Targets::Nodes(nodes.iter().map(|node| names[*node].clone()).collect()));
         }
     }
     exact
+}
+
+/// The links whose packets are in trouble.
+pub(crate) fn troubled(trouble: &PacketTrouble, targets: impl Iterator<Item = usize>, names: &[String]) -> Links {
+    let peers: Vec<usize> =
+        (0..names.len()).filter(|node| trouble.peers.is_empty() || trouble.peers.contains(&names[*node])).collect();
+    let mut links = Links::new();
+    for node in targets {
+        for peer in peers.iter().copied().filter(|peer| *peer != node) {
+            if trouble.direction != Direction::In {
+                links.insert((node, peer));
+            }
+            if trouble.direction != Direction::Out {
+                links.insert((peer, node));
+            }
+        }
+    }
+    links
 }
 
 /// What `here` means of a fault that no point has triggered.
@@ -316,6 +324,19 @@ mod tests {
             let links = cut(&Shape::MajoritiesRing, 5, seed);
             assert_eq!(cut(&exact_shape(&links, &names(5)), 5, 0), links, "seed {seed}");
         }
+    }
+
+    #[test]
+    fn trouble_hits_the_links_of_its_targets_with_their_peers_one_way_or_both() {
+        let names = names(3);
+        let links = |peers: &[&str], direction| {
+            let peers = peers.iter().map(|name| (*name).to_owned()).collect();
+            let trouble = PacketTrouble { peers, direction, ..PacketTrouble::none(Targets::One) };
+            troubled(&trouble, [0].into_iter(), &names)
+        };
+        assert_eq!(links(&[], Direction::Both), Links::from([(0, 1), (1, 0), (0, 2), (2, 0)]));
+        assert_eq!(links(&[], Direction::Out), Links::from([(0, 1), (0, 2)]));
+        assert_eq!(links(&["n1", "n3"], Direction::In), Links::from([(2, 0)]), "nobody has a link with itself");
     }
 
     #[test]

@@ -2,18 +2,35 @@
 
 use std::fmt;
 
-use super::{ClockChange, DiskTrouble, Fault, PacketTrouble, Shape, Targets};
+use super::{ClockChange, Clocks, Direction, DiskTrouble, Fault, PacketTrouble, Restarts, Shape, Targets};
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.kind())?;
         match self {
             Fault::Partition(shape) => write!(f, "{shape}"),
-            Fault::Pause(targets) | Fault::Kill(targets) | Fault::Power(targets) => write!(f, "{targets}"),
-            Fault::Clock { targets, change } => write!(f, "{targets} {change}"),
+            Fault::Pause(targets)
+            | Fault::Thread(targets)
+            | Fault::Kill(targets)
+            | Fault::Power(targets)
+            | Fault::Reset(targets) => write!(f, "{targets}"),
+            Fault::Restart { targets, manner: Restarts::Rolling } => write!(f, "{targets} one by one"),
+            Fault::Restart { targets, manner: Restarts::Storm(times) } => write!(f, "{targets} {times} times"),
+            Fault::Clock { targets, change, of } => write!(f, "{targets} {change}{}", clocks(*of)),
             Fault::Disk { targets, trouble } => write!(f, "{targets} {trouble}"),
             Fault::Packets(trouble) => write!(f, "{trouble}"),
+            Fault::Cpu { targets, percent } => write!(f, "{targets} {percent} %"),
+            Fault::Memory { targets, headroom } => write!(f, "{targets} {headroom} MiB more"),
         }
+    }
+}
+
+fn clocks(of: Clocks) -> &'static str {
+    match of {
+        Clocks::Usual => "",
+        Clocks::Wall => ", the wall clock only",
+        Clocks::Monotonic => ", the monotonic clock only",
+        Clocks::Both => ", wall clock and monotonic clock",
     }
 }
 
@@ -24,6 +41,10 @@ impl fmt::Display for ClockChange {
             ClockChange::Jump(by) => write!(f, "on by {by:#}"),
             ClockChange::Drift(ppm) if *ppm < 0 => write!(f, "slow by {} ppm", ppm.unsigned_abs()),
             ClockChange::Drift(ppm) => write!(f, "fast by {ppm} ppm"),
+            ClockChange::Strobe { by, every } => {
+                let sign = if by.is_negative() { "-" } else { "" };
+                write!(f, "strobing by {sign}{:#} every {every:?}", by.abs())
+            }
         }
     }
 }
@@ -34,6 +55,9 @@ impl fmt::Display for DiskTrouble {
             DiskTrouble::Slow(by) => write!(f, "slow by {by:?}"),
             DiskTrouble::Full => f.write_str("full"),
             DiskTrouble::ReadError => f.write_str("read-error"),
+            DiskTrouble::WriteError => f.write_str("write-error"),
+            DiskTrouble::FsyncError => f.write_str("fsync-error"),
+            DiskTrouble::Flip => f.write_str("flip"),
         }
     }
 }
@@ -41,12 +65,28 @@ impl fmt::Display for DiskTrouble {
 impl fmt::Display for PacketTrouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.targets)?;
-        for (what, percent) in [("lost", self.loss), ("twice", self.duplicate), ("overtaken", self.late)] {
+        if !self.peers.is_empty() {
+            write!(f, " with {}", self.peers.join("+"))?;
+        }
+        f.write_str(match self.direction {
+            Direction::Both => "",
+            Direction::In => " received",
+            Direction::Out => " sent",
+        })?;
+        let percents =
+            [("lost", self.loss), ("twice", self.duplicate), ("overtaken", self.late), ("damaged", self.corrupt)];
+        for (what, percent) in percents {
             if percent > 0 {
                 write!(f, " {percent} % {what}")?;
             }
         }
-        if self.delay.is_zero() { Ok(()) } else { write!(f, " late by up to {:?}", self.delay) }
+        match (self.delay.is_zero(), self.jitter.is_zero()) {
+            (true, true) => {}
+            (false, true) => write!(f, " late by {:?}", self.delay)?,
+            (true, false) => write!(f, " late by up to {:?}", self.jitter)?,
+            (false, false) => write!(f, " late by {:?} to {:?}", self.delay, self.delay + self.jitter)?,
+        }
+        self.rate.map_or(Ok(()), |rate| write!(f, " at {rate} kbit/s"))
     }
 }
 

@@ -54,7 +54,7 @@ impl Choice {
     /// One sentence that names the entry.
     pub fn check(&self, arena: Arena, protocol: Option<Protocol>) -> Result<(), String> {
         if !self.kind().exists(arena) {
-            return Err(format!("fault `{self}` exists in simulation only, see `grudge sim`"));
+            return Err(format!("fault `{self}` exists {} only", arena.other().place()));
         }
         let Choice::AtPoint(_, point) = self else { return Ok(()) };
         check_point(&self.to_string(), *point, protocol)
@@ -104,6 +104,8 @@ impl FromStr for Choice {
                 FaultKind::Pause => Choice::Only(Fault::Pause(targets)),
                 FaultKind::Kill => Choice::Only(Fault::Kill(targets)),
                 FaultKind::Power => Choice::Only(Fault::Power(targets)),
+                FaultKind::Thread => Choice::Only(Fault::Thread(targets)),
+                FaultKind::Reset => Choice::Only(Fault::Reset(targets)),
                 _ => Choice::On(kind, targets),
             }
         };
@@ -117,7 +119,7 @@ impl FromStr for Choice {
 fn kind(name: &str) -> Result<FaultKind, String> {
     FaultKind::from_str(name, false).map_err(|_| {
         let known: Vec<String> = FaultKind::value_variants().iter().map(kebab).collect();
-        format!("there is no fault `{name}`; there are {}, and `all` or `none`", known.join(", "))
+        format!("there is no fault `{name}`; there are {}, and `usual`, `all` or `none`", known.join(", "))
     })
 }
 
@@ -164,9 +166,12 @@ impl fmt::Display for Choice {
     }
 }
 
-/// A menu as the command line writes it: entries with commas, `all` or `none`.
+/// A menu as the command line writes it: entries with commas, `usual`, `all` or `none`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Menu {
+    /// What any machine can do that runs clusters at all, and what costs nothing while it is not done: of real
+    /// processes partitions, pauses and kills. In simulation everything.
+    Usual,
     /// Everything that can be done where the test runs.
     All,
     /// These.
@@ -178,6 +183,7 @@ impl Menu {
     #[must_use]
     pub fn choices(&self, arena: Arena) -> Vec<Choice> {
         match self {
+            Menu::Usual => Choice::all(arena).into_iter().filter(|choice| choice.kind().is_usual(arena)).collect(),
             Menu::All => Choice::all(arena),
             Menu::These(choices) => choices.clone(),
         }
@@ -189,6 +195,7 @@ impl FromStr for Menu {
 
     fn from_str(text: &str) -> Result<Menu, String> {
         Ok(match text {
+            "usual" => Menu::Usual,
             "all" => Menu::All,
             "none" => Menu::These(Vec::new()),
             list => Menu::These(list.split(',').map(|name| name.trim().parse()).collect::<Result<_, String>>()?),
@@ -254,10 +261,7 @@ mod tests {
             choice.check(arena, protocol).err().unwrap_or_default()
         };
         let zab = Some(Protocol::Zab);
-        assert_eq!(
-            refused("power:leader", Arena::Processes, zab),
-            "fault `power:leader` exists in simulation only, see `grudge sim`"
-        );
+        assert_eq!(refused("power:leader", Arena::Processes, zab), "fault `power:leader` exists in simulation only");
         assert_eq!(refused("power:leader", Arena::Simulation, zab), "");
         assert!(refused("kill@point", Arena::Processes, None).contains("replicas of our own"));
         assert!(refused("kill@raft-elected", Arena::Processes, zab).contains("zab-established"));

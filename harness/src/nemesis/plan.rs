@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::choice::points;
 use super::{Choice, Step, Trap, Trigger};
-use crate::fault::{ClockChange, DiskTrouble, Fault, FaultKind, PacketTrouble, Shape, Targets};
+use crate::fault::{ClockChange, Clocks, DiskTrouble, Fault, FaultKind, PacketTrouble, Restarts, Shape, Targets};
 
 /// The pause between two steps, in milliseconds: long enough for clients to see a healthy system again.
 const GAP: std::ops::Range<u64> = 1_000..3_000;
@@ -37,7 +37,13 @@ const DRIFT: std::ops::RangeInclusive<i64> = 1_000..=50_000;
 const SLOW: std::ops::Range<u64> = 10..500;
 /// How many of a hundred packets something happens to.
 const PERCENT: std::ops::Range<u8> = 1..30;
-/// By how much a packet is held up, in milliseconds.
+/// How often a storm restarts a process.
+const STORM: std::ops::RangeInclusive<u8> = 2..=5;
+/// How much of a processor a squeezed process gets, in hundredths.
+const PROCESSOR: std::ops::Range<u8> = 1..30;
+/// How much memory a squeezed process may still take, in MiB.
+const HEADROOM: std::ops::Range<u32> = 1..16;
+/// By how much a packet is held up at most, in milliseconds.
 const HELD_UP: std::ops::Range<u64> = 5..200;
 
 /// An endless sequence of steps.
@@ -173,10 +179,19 @@ impl Plan {
             FaultKind::Pause => Fault::Pause(targets),
             FaultKind::Kill => Fault::Kill(targets),
             FaultKind::Power => Fault::Power(targets),
-            FaultKind::Clock => Fault::Clock { targets, change: self.clock_change() },
+            FaultKind::Thread => Fault::Thread(targets),
+            FaultKind::Restart => Fault::Restart { targets, manner: self.restarts() },
+            FaultKind::Reset => Fault::Reset(targets),
+            FaultKind::Cpu => Fault::Cpu { targets, percent: self.rng.random_range(PROCESSOR) },
+            FaultKind::Memory => Fault::Memory { targets, headroom: self.rng.random_range(HEADROOM) },
+            FaultKind::Clock => Fault::Clock { targets, change: self.clock_change(), of: Clocks::Usual },
             FaultKind::Disk => Fault::Disk { targets, trouble: self.disk_trouble() },
             FaultKind::Packets => Fault::Packets(self.packet_trouble(targets)),
         }
+    }
+
+    fn restarts(&mut self) -> Restarts {
+        if self.rng.random() { Restarts::Rolling } else { Restarts::Storm(self.rng.random_range(STORM)) }
     }
 
     fn clock_change(&mut self) -> ClockChange {
@@ -198,8 +213,8 @@ impl Plan {
         let which = self.rng.random_range(1_u8..16);
         let mut percent = |bit: u8| if which & bit == 0 { 0 } else { self.rng.random_range(PERCENT) };
         let (loss, duplicate, late) = (percent(1), percent(2), percent(4));
-        let delay = if which & 8 == 0 { Duration::ZERO } else { self.milliseconds(HELD_UP) };
-        PacketTrouble { targets, loss, duplicate, late, delay }
+        let jitter = if which & 8 == 0 { Duration::ZERO } else { self.milliseconds(HELD_UP) };
+        PacketTrouble { loss, duplicate, late, jitter, ..PacketTrouble::none(targets) }
     }
 
     fn weighted<T: Clone>(&mut self, choices: &[(u32, T)]) -> T {

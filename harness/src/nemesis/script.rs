@@ -172,9 +172,7 @@ impl Step {
         {
             return Err(format!("`{self}`: there is no node `{name}`; the nodes are: {}", nodes.join(", ")));
         }
-        if !self.fault.sort().exists(arena) {
-            return Err(format!("`{self}`: a {} exists in simulation only, see `grudge sim`", self.fault.sort()));
-        }
+        self.fault.exists(arena).map_err(|why| format!("`{self}`: {why}"))?;
         match &self.when {
             Trigger::Point(trap) => check_point(&self.to_string(), Some(trap.point), protocol),
             _ if self.fault.is_here() => Err(format!("`{self}`: only a point says where `here` is")),

@@ -148,8 +148,6 @@ fn simpler_words(spec: &Spec) -> Vec<Spec> {
 }
 
 fn simpler(fault: &Fault) -> Vec<Fault> {
-    let on =
-        |targets: &Targets, make: &dyn Fn(Targets) -> Fault| simpler_targets(targets).into_iter().map(make).collect();
     match fault {
         Fault::Partition(Shape::Cuts(cuts)) => {
             let names: BTreeSet<&String> = cuts.keys().chain(cuts.values().flatten()).collect();
@@ -158,25 +156,32 @@ fn simpler(fault: &Fault) -> Vec<Fault> {
         }
         Fault::Partition(Shape::Node(_)) => vec![Fault::Partition(Shape::Leader)],
         Fault::Partition(_) => Vec::new(),
-        Fault::Pause(targets) => on(targets, &Fault::Pause),
-        Fault::Kill(targets) => on(targets, &Fault::Kill),
-        Fault::Power(targets) => on(targets, &Fault::Power),
-        Fault::Clock { targets, change } => on(targets, &|targets| Fault::Clock { targets, change: *change }),
-        Fault::Disk { targets, trouble } => on(targets, &|targets| Fault::Disk { targets, trouble: *trouble }),
         Fault::Packets(trouble) => {
             let calmer = [
                 PacketTrouble { loss: 0, ..trouble.clone() },
                 PacketTrouble { duplicate: 0, ..trouble.clone() },
                 PacketTrouble { late: 0, ..trouble.clone() },
+                PacketTrouble { corrupt: 0, ..trouble.clone() },
                 PacketTrouble { delay: Duration::ZERO, ..trouble.clone() },
+                PacketTrouble { jitter: Duration::ZERO, ..trouble.clone() },
+                PacketTrouble { rate: None, ..trouble.clone() },
             ];
             let calmer = calmer.into_iter().filter(|it| it != trouble).map(Fault::Packets);
-            let calmer = calmer.filter(|fault| fault.check().is_ok());
-            calmer
-                .chain(on(&trouble.targets, &|targets| Fault::Packets(PacketTrouble { targets, ..trouble.clone() })))
-                .collect()
+            calmer.filter(|fault| fault.check().is_ok()).chain(elsewhere(fault)).collect()
         }
+        other => elsewhere(other),
     }
+}
+
+/// The same for targets that say more.
+fn elsewhere(fault: &Fault) -> Vec<Fault> {
+    let targets = fault.targets().map(simpler_targets).unwrap_or_default();
+    let aimed = targets.into_iter().map(|targets| {
+        let mut fault = fault.clone();
+        fault.aim(targets);
+        fault
+    });
+    aimed.collect()
 }
 
 /// A role says more than names; fewer names say more than many.
@@ -215,13 +220,15 @@ fn among(step: &Step, nodes: usize) -> Step {
             fewer.retain(|_, deaf_to| !deaf_to.is_empty());
             *cuts = fewer;
         }
-        Fault::Partition(_) => {}
-        Fault::Pause(targets)
-        | Fault::Kill(targets)
-        | Fault::Power(targets)
-        | Fault::Clock { targets, .. }
-        | Fault::Disk { targets, .. }
-        | Fault::Packets(PacketTrouble { targets, .. }) => rename_all(targets),
+        Fault::Packets(trouble) => {
+            trouble.peers = distinct(trouble.peers.iter().map(rename));
+            rename_all(&mut trouble.targets);
+        }
+        other => {
+            if let Some(targets) = other.targets_mut() {
+                rename_all(targets);
+            }
+        }
     }
     if let Trigger::Point(Trap { node: Some(name), .. }) = &mut step.when {
         *name = rename(name);

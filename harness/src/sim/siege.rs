@@ -9,8 +9,11 @@ use rand_chacha::ChaCha8Rng;
 
 use super::protocol::Protocol;
 use crate::fault::resolve::{self, Meant, Situation};
-use crate::fault::{ClockChange, DiskTrouble, Evidence, Fault, PacketTrouble, Receipt};
+use crate::fault::{Arena, ClockChange, DiskTrouble, Evidence, Fault, PacketTrouble, Receipt};
 use crate::nemesis::{StepId, Trap, target_rng};
+
+/// What is asked first whether it exists here.
+const REAL_ONLY: &str = "it exists on real processes only, and was refused before";
 
 /// What the nemesis has on its hands.
 pub(super) struct Siege {
@@ -116,6 +119,7 @@ impl Siege {
         };
         let running: Vec<usize> = (0..self.names.len()).filter(runs).collect();
         let leader = world.leader().map(index);
+        fault.exists(Arena::Simulation)?;
         let situation = Situation { names: &self.names, leader, running: &running };
         let meant = resolve::meant(fault, &situation, &mut self.rng)?;
         let exact = resolve::exact(fault, &meant, &self.names);
@@ -128,6 +132,11 @@ impl Siege {
                 Fault::Power(_) => world.crash(node, Crash::PowerLoss),
                 Fault::Clock { change, .. } => turn(world, node, *change),
                 Fault::Disk { trouble, .. } => world.disk(node, ail(*trouble)),
+                Fault::Thread(_)
+                | Fault::Restart { .. }
+                | Fault::Reset(_)
+                | Fault::Cpu { .. }
+                | Fault::Memory { .. } => unreachable!("{REAL_ONLY}"),
             }
         }
         self.in_force.insert(step, InForce { fault: exact.clone(), meant });
@@ -150,6 +159,11 @@ impl Siege {
                     // It may have died of it.
                     world.restart(node);
                 }
+                Fault::Thread(_)
+                | Fault::Restart { .. }
+                | Fault::Reset(_)
+                | Fault::Cpu { .. }
+                | Fault::Memory { .. } => unreachable!("{REAL_ONLY}"),
             }
         }
         self.wire(world, &fault);
@@ -172,10 +186,8 @@ impl Siege {
                 world.packets(None);
                 for other in self.in_force.values() {
                     if let Fault::Packets(trouble) = &other.fault {
-                        let of: Vec<NodeId> = nodes(&other.meant).map(id).collect();
-                        let all = (0..self.names.len()).map(id);
-                        let links = all.clone().flat_map(|from| all.clone().map(move |to| Cut { from, to }));
-                        let links = links.filter(|link| of.contains(&link.from) || of.contains(&link.to));
+                        let links = resolve::troubled(trouble, nodes(&other.meant), &self.names);
+                        let links = links.into_iter().map(|(from, to)| Cut { from: id(from), to: id(to) });
                         world.packets_on(links, Some(treatment(trouble)));
                     }
                 }
@@ -223,6 +235,9 @@ fn word(fault: &Fault) -> &'static str {
         Fault::Clock { .. } => "clock wrong",
         Fault::Disk { .. } => "disk in trouble",
         Fault::Packets(_) => "packets in trouble",
+        Fault::Thread(_) | Fault::Restart { .. } | Fault::Reset(_) | Fault::Cpu { .. } | Fault::Memory { .. } => {
+            unreachable!("{REAL_ONLY}")
+        }
     }
 }
 
@@ -231,6 +246,7 @@ fn turn<P: Protocol>(world: &mut World<P>, node: NodeId, change: ClockChange) {
         ClockChange::Drift(ppm) => world.set_clock_rate(node, ppm),
         ClockChange::Jump(by) if by.is_negative() => world.jump_clock(node, Jump::Backward(by.unsigned_abs())),
         ClockChange::Jump(by) => world.jump_clock(node, Jump::Forward(by.unsigned_abs())),
+        ClockChange::Strobe { .. } => unreachable!("{REAL_ONLY}"),
     }
 }
 
@@ -238,6 +254,7 @@ fn turn_back<P: Protocol>(world: &mut World<P>, node: NodeId, change: ClockChang
     match change {
         ClockChange::Drift(_) => world.set_clock_rate(node, 0),
         ClockChange::Jump(by) => turn(world, node, ClockChange::Jump(-by)),
+        ClockChange::Strobe { .. } => unreachable!("{REAL_ONLY}"),
     }
 }
 
@@ -246,6 +263,7 @@ fn ail(trouble: DiskTrouble) -> DiskFault {
         DiskTrouble::Slow(by) => DiskFault::Slow { times: times(by) },
         DiskTrouble::Full => DiskFault::Full,
         DiskTrouble::ReadError => DiskFault::ReadError,
+        DiskTrouble::WriteError | DiskTrouble::FsyncError | DiskTrouble::Flip => unreachable!("{REAL_ONLY}"),
     }
 }
 
@@ -253,7 +271,7 @@ fn treatment(trouble: &PacketTrouble) -> Packets {
     let usual = Packets::calm();
     let percent = |part: u8| f64::from(part.min(100)) / 100.0;
     Packets {
-        delay: Span { max: usual.delay.max + trouble.delay, ..usual.delay },
+        delay: Span { min: usual.delay.min + trouble.delay, max: usual.delay.max + trouble.delay + trouble.jitter },
         late_probability: percent(trouble.late),
         loss: percent(trouble.loss),
         duplicate: percent(trouble.duplicate),

@@ -1,7 +1,7 @@
 //! A stand-in for a real system: a process that says its role to whoever connects. The test binary itself is that
 //! process when its first argument is `replica`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -69,6 +69,7 @@ pub fn spec(manner: Manner, nodes: usize, dir: &Path) -> Spec {
         seed: 1,
         env: BTreeMap::new(),
         connect: Arc::new(AskRole),
+        faults: BTreeSet::new(),
         patience: Duration::from_secs(20),
     }
 }
