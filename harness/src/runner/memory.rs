@@ -30,7 +30,7 @@ pub(super) enum Manner {
     Stale,
     /// Every third read finds nothing.
     Empty,
-    /// As before, and every second call never returns.
+    /// The second call never returns, and from then on reads find nothing.
     EmptyAndStuck,
     /// Its second node can never be reached.
     Unreachable,
@@ -49,7 +49,8 @@ struct State {
     before: Value,
     hurt: BTreeSet<&'static str>,
     clients: u64,
-    tickets: u64,
+    /// How many calls came, also those that never return.
+    came: u64,
 }
 
 /// The system.
@@ -69,10 +70,11 @@ impl Memory {
         self.lock().clients
     }
 
-    fn next_is_even(&self) -> bool {
+    /// Counts a call that came.
+    fn is_second(&self) -> bool {
         let mut state = self.lock();
-        state.tickets += 1;
-        state.tickets.is_multiple_of(2)
+        state.came += 1;
+        state.came == 2
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -109,7 +111,7 @@ impl Client for OneClient {
             std::future::pending::<()>().await;
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
-        if self.memory.manner == Manner::EmptyAndStuck && self.memory.next_is_even() {
+        if self.memory.is_second() && self.memory.manner == Manner::EmptyAndStuck {
             std::future::pending::<()>().await;
         }
         let mut state = self.memory.lock();
@@ -123,7 +125,9 @@ impl Client for OneClient {
             Outcome::ok(invocation.value.clone(), None)
         } else if self.memory.manner == Manner::Stale && calls.is_multiple_of(3) {
             Outcome::ok(state.before.clone(), None)
-        } else if matches!(self.memory.manner, Manner::Empty | Manner::EmptyAndStuck) && calls.is_multiple_of(3) {
+        } else if self.memory.manner == Manner::Empty && calls.is_multiple_of(3)
+            || self.memory.manner == Manner::EmptyAndStuck && state.came >= 2
+        {
             Outcome::ok(Value::Null, None)
         } else {
             Outcome::ok(state.value.clone(), None)

@@ -107,7 +107,10 @@ async fn a_run_that_is_cut_short_does_not_wait_for_calls_that_never_return() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let memory = Memory::new(Manner::EmptyAndStuck);
     let (_stopper, stop) = stop::pair();
-    let run = Run { fail_fast: true, ..run(&memory, &folder, &[], Duration::from_secs(3_600)) };
+    const NEVER: Duration = Duration::from_secs(3_600);
+    let mut run = Run { fail_fast: true, ..run(&memory, &folder, &[], NEVER) };
+    // So that the call is not given up before.
+    run.targets.iter_mut().for_each(|target| target.timeout = NEVER);
     let ran = run.execute(Arc::new(memory.clone()), stop).await.expect("the harness does not fail");
     assert!(matches!(total(&ran), Verdict::Invalid { .. }), "{:?}", ran.judgements);
     let operations = ran.history.operations().expect("it pairs");
