@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::net::{FilterPlace, Net, NetError, find_restore};
 use crate::sandbox::{self, Privilege};
+use crate::system::{System, SystemError};
 
 /// One capability.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -92,6 +93,7 @@ pub fn examine() -> Vec<Check> {
         Check { capability: "pauses", state: stops() },
         Check { capability: "ptrace", state: traces() },
         Check { capability: "fuse", state: fuse() },
+        Check { capability: "systems", state: systems() },
     ]
 }
 
@@ -182,6 +184,23 @@ fn traced_to_its_end(pid: Pid) -> Result<(), Errno> {
     ptrace::kill(pid)?;
     waitpid(pid, None)?;
     looked
+}
+
+/// Whether the systems of others that are known are installed.
+fn systems() -> State {
+    let all = System::all();
+    let missing = all.iter().filter_map(|system| match system.installed() {
+        Err(SystemError::Missing { system, file, install }) => {
+            Some((format!("{system} needs {}", file.display()), install))
+        }
+        _ => None,
+    });
+    let (why, install): (Vec<String>, Vec<String>) = missing.unzip();
+    if why.is_empty() {
+        let names = all.into_iter().map(|system| system.name).collect::<Vec<_>>();
+        return State::ok(names.join(", "));
+    }
+    State::degraded(why.join(", "), &install.join(" && "))
 }
 
 fn fuse() -> State {

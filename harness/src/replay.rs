@@ -111,6 +111,7 @@ mod tests {
     use super::*;
     use crate::nemesis::Choice;
     use crate::sim;
+    use crate::system::System;
 
     fn judged(checker: &str, verdict: &str, finding: bool) -> Judged {
         let verdict = match verdict {
@@ -142,7 +143,7 @@ mod tests {
         for (system, seed) in [("zab", 1), ("zab", 2), ("raft", 1), ("raft", 2)] {
             let spec = Spec {
                 system: system.to_owned(),
-                faults: Choice::all(Arena::Simulation),
+                faults: Choice::all(Arena::Simulation, System::replica_named(system)),
                 bugs: Vec::new(),
                 seed,
                 time: SignedDuration::from_secs(20),

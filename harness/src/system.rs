@@ -1,27 +1,44 @@
 //! Systems as data: how one replica of a system is started, read from `nodes/systems/*.toml`.
 //!
-//! A system is started by a command line with placeholders:
+//! A system is started by a command line, in an environment, beside files that are written before its first start. All
+//! of them are texts with placeholders:
 //!
 //! | placeholder | becomes |
 //! |---|---|
 //! | `{grudge}` | the path of this binary |
-//! | `{id}` `{ip}` `{data}` `{seed}` | the node's number, address, data folder and seed |
-//! | `{events}` | the file in which the node writes its events down |
-//! | `{peers}` (a whole argument) | `each-peer` once for every node of the cluster, with `{peer-id}` and `{peer-ip}` |
+//! | `{id}` `{ip}` `{seed}` | the node's number, address and seed |
+//! | `{data}` | the folder of its disk: what must outlive a process lies below it |
+//! | `{home}` | the folder that holds its disk and its log; there is room for its configuration |
+//! | `{events}` | the file in which a replica of ours writes its events down |
+//! | `{peers}` | `each-peer` once for every node of the cluster, with `{peer-id}` and `{peer-ip}`: so many arguments in the place of a whole one, or with `join-peers` one text anywhere |
 //! | `{bugs}` (a whole argument) | `each-bug` once for every planted bug that is on, with `{bug}` |
 
-use std::net::Ipv4Addr;
-use std::path::Path;
+mod place;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::ValueEnum;
 use grudge_nodes::bugs::Bug;
 use grudge_nodes::command;
+use jiff::fmt::serde::unsigned_duration::friendly::compact;
 use serde::Deserialize;
 use thiserror::Error;
 
+pub use place::Place;
+
 /// What is known without any file on the machine.
-const BUILT_IN: [&str; 2] =
-    [include_str!("../../nodes/systems/raft.toml"), include_str!("../../nodes/systems/zab.toml")];
+const BUILT_IN: [&str; 4] = [
+    include_str!("../../nodes/systems/raft.toml"),
+    include_str!("../../nodes/systems/zab.toml"),
+    include_str!("../../nodes/systems/etcd.toml"),
+    include_str!("../../nodes/systems/zookeeper.toml"),
+];
+/// How long a system may take to come up that says nothing of it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What clients speak with a system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -47,9 +64,25 @@ pub struct System {
     pub client_port: u16,
     /// The command line that starts one node, with placeholders.
     pub command: Vec<String>,
-    /// The arguments that name one node of the cluster.
+    /// What is added to the environment of each node, with placeholders.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Files that each node finds at its first start: a path with placeholders and what it holds, with placeholders.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
+    /// What must be there before anything is started.
+    #[serde(default)]
+    pub needs: Vec<Need>,
+    /// How long the cluster may take until it serves, and a node that was restarted until it accepts clients; 30 s if
+    /// absent.
+    #[serde(default = "patience", with = "compact::required")]
+    pub patience: Duration,
+    /// The texts that name one node of the cluster.
     #[serde(default)]
     pub each_peer: Vec<String>,
+    /// What stands between the texts of all nodes, if they are one text.
+    #[serde(default)]
+    pub join_peers: Option<String>,
     /// The arguments that switch one planted bug on.
     #[serde(default)]
     pub each_bug: Vec<String>,
@@ -59,6 +92,31 @@ pub struct System {
     /// Which replica of ours it is, if it is one: it writes its events down, and halts at points of its protocol.
     #[serde(default)]
     pub replica: Option<command::Protocol>,
+}
+
+/// A program or a file without which a system cannot be started.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Need {
+    /// A name is looked for among the programs (`PATH`), and a path is where it must be.
+    pub file: PathBuf,
+    /// The command that installs it.
+    pub install: String,
+}
+
+impl Need {
+    /// Whether it is there.
+    fn is_met(&self) -> bool {
+        if self.file.components().count() > 1 {
+            return self.file.exists();
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder| folder.join(&self.file).is_file())
+    }
+}
+
+fn patience() -> Duration {
+    PATIENCE
 }
 
 /// A system that is not known, or a wish that it cannot fulfil.
@@ -82,25 +140,16 @@ pub enum SystemError {
         /// All of its bugs, with commas.
         known: String,
     },
-}
-
-/// What the placeholders of one node stand for.
-#[derive(Clone, Debug)]
-pub struct Place<'a> {
-    /// The path of this binary.
-    pub grudge: &'a Path,
-    /// The node's number, from 1.
-    pub id: u64,
-    /// The address of every node of the cluster, by number from 1.
-    pub addresses: &'a [Ipv4Addr],
-    /// The node's data folder.
-    pub data: &'a Path,
-    /// The file in which the node writes its events down.
-    pub events: &'a Path,
-    /// The node's seed.
-    pub seed: u64,
-    /// The planted bugs that are on.
-    pub bugs: &'a [Bug],
+    /// Something is not on this machine.
+    #[error("system `{system}` needs {file}, which is not on this machine: {install}", file = file.display())]
+    Missing {
+        /// The system.
+        system: String,
+        /// What is missing.
+        file: PathBuf,
+        /// The command that installs it.
+        install: String,
+    },
 }
 
 impl System {
@@ -125,6 +174,12 @@ impl System {
             .ok_or_else(|| SystemError::Unknown { name: name.to_owned(), known })
     }
 
+    /// Which replica of ours the system of that name is; none if it is not, or if nobody knows it.
+    #[must_use]
+    pub fn replica_named(name: &str) -> Option<command::Protocol> {
+        System::named(name).ok()?.replica
+    }
+
     /// Whether it can be started with all of these bugs.
     ///
     /// # Errors
@@ -140,41 +195,69 @@ impl System {
         }
     }
 
+    /// Whether everything that it needs is on this machine.
+    ///
+    /// # Errors
+    /// Something is missing; the error says how to install it.
+    pub fn installed(&self) -> Result<(), SystemError> {
+        match self.needs.iter().find(|need| !need.is_met()) {
+            None => Ok(()),
+            Some(Need { file, install }) => {
+                Err(SystemError::Missing { system: self.name.clone(), file: file.clone(), install: install.clone() })
+            }
+        }
+    }
+
     /// The command line that starts one node: the program and its arguments.
     #[must_use]
     pub fn command_line(&self, place: &Place<'_>) -> Vec<String> {
-        let own = |text: &str| {
-            let index = usize::try_from(place.id - 1).expect("a cluster has few nodes");
-            text.replace("{grudge}", &place.grudge.to_string_lossy())
-                .replace("{id}", &place.id.to_string())
-                .replace("{ip}", &place.addresses[index].to_string())
-                .replace("{data}", &place.data.to_string_lossy())
-                .replace("{events}", &place.events.to_string_lossy())
-                .replace("{seed}", &place.seed.to_string())
-        };
         let mut line = Vec::new();
         for argument in &self.command {
             match argument.as_str() {
-                "{peers}" => {
-                    for (index, ip) in place.addresses.iter().enumerate() {
-                        let (id, ip) = ((index + 1).to_string(), ip.to_string());
-                        line.extend(
-                            self.each_peer
-                                .iter()
-                                .map(|text| own(&text.replace("{peer-id}", &id).replace("{peer-ip}", &ip))),
-                        );
-                    }
-                }
+                "{peers}" if self.join_peers.is_none() => line.extend(place.peers(&self.each_peer)),
                 "{bugs}" => {
                     for bug in place.bugs {
                         line.extend(self.each_bug.iter().map(|text| text.replace("{bug}", &bug_name(*bug))));
                     }
                 }
-                text => line.push(own(text)),
+                text => line.push(self.fill(text, place)),
             }
         }
         line
     }
+
+    /// What is added to the environment of one node.
+    #[must_use]
+    pub fn environment(&self, place: &Place<'_>) -> BTreeMap<String, String> {
+        self.environment.iter().map(|(name, value)| (name.clone(), self.fill(value, place))).collect()
+    }
+
+    /// The files that one node finds at its first start.
+    #[must_use]
+    pub fn files(&self, place: &Place<'_>) -> Vec<(PathBuf, String)> {
+        self.files.iter().map(|(path, text)| (self.fill(path, place).into(), self.fill(text, place))).collect()
+    }
+
+    /// A text with everything in the place of its placeholders.
+    fn fill(&self, text: &str, place: &Place<'_>) -> String {
+        match &self.join_peers {
+            Some(between) => place.fill(&text.replace("{peers}", &place.peers(&self.each_peer).join(between))),
+            None => place.fill(text),
+        }
+    }
+}
+
+/// Writes a file that was there before the node, so that no loss of power takes it away.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn lay(path: &Path, text: &str) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder)?;
+    let mut file = File::create(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    File::open(folder)?.sync_all()
 }
 
 /// A bug's name on the command line.
@@ -184,6 +267,8 @@ fn bug_name(bug: Bug) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[test]
@@ -204,7 +289,7 @@ mod tests {
     #[test]
     fn an_unknown_system_is_answered_with_those_known() {
         let error = System::named("paxos").expect_err("nobody knows it");
-        assert_eq!(error.to_string(), "there is no system `paxos`; the systems known are: raft, zab");
+        assert_eq!(error.to_string(), "there is no system `paxos`; the systems known are: raft, zab, etcd, zookeeper");
     }
 
     #[test]
@@ -216,23 +301,75 @@ mod tests {
         assert!(said.starts_with(wanted) && said.ends_with(", lease-no-extend"), "{said}");
     }
 
-    #[test]
-    fn a_command_line_names_the_node_its_peers_and_its_bugs() {
-        let zab = System::named("zab").expect("built in");
-        let line = zab.command_line(&Place {
+    /// The second of two nodes.
+    fn place() -> Place<'static> {
+        Place {
             grudge: Path::new("/bin/grudge"),
             id: 2,
-            addresses: &[Ipv4Addr::new(10, 42, 0, 1), Ipv4Addr::new(10, 42, 0, 2)],
+            addresses: &const { [Ipv4Addr::new(10, 42, 0, 1), Ipv4Addr::new(10, 42, 0, 2)] },
+            home: Path::new("run/n2"),
             data: Path::new("run/n2/data"),
             events: Path::new("run/n2/events"),
             seed: 7,
             bugs: &[Bug::ZabSkipTrunc],
-        });
+        }
+    }
+
+    #[test]
+    fn a_command_line_names_the_node_its_peers_and_its_bugs() {
+        let line = System::named("zab").expect("built in").command_line(&place());
         assert_eq!(
             line.join(" "),
             "/bin/grudge node zab --id 2 --data run/n2/data --listen 10.42.0.2:2888 --client 10.42.0.2:2181 --seed 7 \
              --events run/n2/events \
              --snapshot-after 500 --peer 1=10.42.0.1:2888 --peer 2=10.42.0.2:2888 --bug zab-skip-trunc"
         );
+    }
+
+    #[test]
+    fn peers_can_be_one_text_in_an_argument_a_file_or_the_environment() {
+        let line = System::named("etcd").expect("built in").command_line(&place());
+        let at = line.iter().position(|argument| argument == "--initial-cluster").expect("etcd is told its cluster");
+        assert_eq!(line[at + 1], "n1=http://10.42.0.1:2380,n2=http://10.42.0.2:2380");
+        assert!(line.contains(&"run/n2/data/etcd".to_owned()), "{line:?}");
+
+        let zookeeper = System::named("zookeeper").expect("built in");
+        let files: BTreeMap<PathBuf, String> = zookeeper.files(&place()).into_iter().collect();
+        assert_eq!(files[Path::new("run/n2/data/myid")], "2\n");
+        let config = &files[Path::new("run/n2/zoo.cfg")];
+        assert!(config.contains("\nserver.1=10.42.0.1:2888:3888\nserver.2=10.42.0.2:2888:3888\n"), "{config}");
+        assert!(config.contains("\ndataDir=run/n2/data\n"), "{config}");
+
+        let all = system("each-peer = ['{peer-ip}']\njoin-peers = ' '\nenvironment = { ALL = '{id} of {peers}' }");
+        assert_eq!(all.environment(&place())["ALL"], "2 of 10.42.0.1 10.42.0.2");
+    }
+
+    /// A small system with these further lines.
+    fn system(lines: &str) -> System {
+        let text = format!("name = 'x'\nabout = 'x'\nprotocol = 'etcd'\nclient-port = 1\ncommand = ['x']\n{lines}");
+        toml::from_str(&text).expect(lines)
+    }
+
+    #[test]
+    fn what_is_not_installed_is_named_with_what_installs_it() {
+        let table = [
+            ("sh", true),
+            ("/bin/sh", true),
+            ("no-such-program", false),
+            ("/no/such.jar", false),
+            // A folder is no program.
+            (".", false),
+        ];
+        for (file, there) in table {
+            let needs = system(&format!("needs = [{{ file = '{file}', install = 'make it' }}]")).installed();
+            let sentence = format!("system `x` needs {file}, which is not on this machine: make it");
+            assert_eq!(needs.map_err(|error| error.to_string()), if there { Ok(()) } else { Err(sentence) });
+        }
+    }
+
+    #[test]
+    fn a_system_that_needs_time_says_so() {
+        assert_eq!(system("").patience, PATIENCE);
+        assert_eq!(system("patience = '2m'").patience, Duration::from_secs(120));
     }
 }

@@ -33,7 +33,7 @@ fn bad_arguments_are_refused_with_one_sentence() {
     let table: [(&[&str], &str); 17] = [
         (&["quake"], "unrecognized subcommand"),
         (&["test"], "SYSTEM|FILE.toml"),
-        (&["test", "paxos"], "there is no system `paxos`; the systems known are: raft, zab"),
+        (&["test", "paxos"], "there is no system `paxos`; the systems known are: raft, zab, etcd, zookeeper"),
         (&["test", "zab", "--workload", "queue"], "no workload `queue`"),
         (&["test", "zab", "--bug", "gremlin"], "zab-skip-trunc"),
         (&["test", "zab", "--bug", "raft-stale-read"], "cannot be started with bug `raft-stale-read`"),

@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use grudge::system::System;
 use tempfile::TempDir;
 
 mod binary;
@@ -77,6 +78,48 @@ fn raft_keeps_its_promise_and_its_test_file_runs_again() {
     let results: serde_json::Value = serde_json::from_slice(&output.stdout).expect("only JSON on standard output");
     assert_eq!(results["spec"]["seed"], 12);
     assert_eq!(results["spec"]["time"], "2s");
+}
+
+/// A system of others comes up on three nodes, is broken as any other, and keeps its promise.
+fn keeps_its_promise_if_installed(system: &str, workload: &str) {
+    let Some(_turn) = turn(system) else { return };
+    if let Err(missing) = System::named(system).expect("it is known").installed() {
+        eprintln!("skipped: {system}: {missing}");
+        return;
+    }
+    let store = tempfile::tempdir().expect("a temporary folder");
+    let faults = ["--nodes", "3", "--faults", "kill:leader", "--time", "4s", "--seed", "21"];
+    let (output, folder) = test(&store, &[&[system, "--workload", workload], &faults[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let results = results(&folder);
+    let faults = results["faults"].as_array().expect("faults are a list");
+    assert!(faults.iter().any(|fault| fault["receipt"].is_object()), "its leader was found and killed: {faults:?}");
+}
+
+#[test]
+fn etcd_itself_keeps_its_promise() {
+    keeps_its_promise_if_installed("etcd", "lock");
+}
+
+#[test]
+fn zookeeper_itself_keeps_its_promise() {
+    keeps_its_promise_if_installed("zookeeper", "register");
+}
+
+#[test]
+fn a_system_that_is_not_installed_is_one_sentence_before_anything_is_started() {
+    let store = tempfile::tempdir().expect("a temporary folder");
+    let path = store.path().to_str().expect("temporary paths are text");
+    for command in ["test", "up"] {
+        let mut grudge = Command::new(env!("CARGO_BIN_EXE_grudge"));
+        let output = grudge.args([command, "etcd", "--store", path]).env("PATH", path).output();
+        let output = output.expect("the binary was built");
+        assert_eq!(output.status.code(), Some(255), "{}", told(&output));
+        let sentence =
+            "grudge: system `etcd` needs etcd, which is not on this machine: sudo apt-get install etcd-server\n";
+        assert_eq!(text(&output.stderr), sentence);
+    }
+    assert_eq!(std::fs::read_dir(store.path()).expect("a folder").count(), 0, "no run has begun");
 }
 
 #[test]

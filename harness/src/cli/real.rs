@@ -63,6 +63,7 @@ impl Prepared {
         let connect = Arc::clone(&workload.connect);
         let agenda = spec.agenda(system.replica);
         let wanted = cluster::Spec {
+            patience: system.patience,
             system,
             nodes: spec.nodes,
             dir: folder.path().to_path_buf(),
@@ -71,7 +72,6 @@ impl Prepared {
             env: BTreeMap::new(),
             connect,
             faults: spec.kinds(),
-            patience: session::PATIENCE,
         };
         let cluster = Arc::new(session::up(wanted, &mut stop).await?);
         let run = Run {

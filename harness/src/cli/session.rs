@@ -13,14 +13,12 @@ use crate::runner::stop::{self, Stop};
 use crate::sandbox;
 use crate::system::{Protocol, System};
 
-/// How long a cluster may take until every node serves.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The system of that name, able to bear these bugs.
+/// The system of that name, able to bear these bugs, and installed.
 pub(super) fn system(name: &str, bugs: &[Bug]) -> Result<System, Failure> {
     let refused = |error: crate::system::SystemError| Failure::BadArguments(error.to_string());
     let system = System::named(name).map_err(refused)?;
     system.accept(bugs).map_err(refused)?;
+    system.installed().map_err(|error| Failure::Harness(error.into()))?;
     Ok(system)
 }
 

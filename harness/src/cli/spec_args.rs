@@ -13,6 +13,7 @@ use crate::exit::Failure;
 use crate::fault::Arena;
 use crate::nemesis::Menu;
 use crate::spec::{self, Spec};
+use crate::system::System;
 
 #[derive(Debug, Args)]
 pub(super) struct SpecArgs {
@@ -92,7 +93,7 @@ impl SpecArgs {
             spec.workload.clone_from(workload);
         }
         if let Some(menu) = &self.faults {
-            spec.faults = menu.choices(arena);
+            spec.faults = menu.choices(arena, System::replica_named(&spec.system));
             spec.script.clear();
         }
         if let Some(Rate(rate)) = self.rate {
@@ -118,7 +119,7 @@ impl SpecArgs {
         Spec {
             system: self.system.clone(),
             workload: "register".to_owned(),
-            faults: Menu::Usual.choices(arena),
+            faults: Menu::Usual.choices(arena, System::replica_named(&self.system)),
             bugs: Vec::new(),
             nodes: 5,
             concurrency: 2 * self.nodes.unwrap_or(5),

@@ -57,7 +57,7 @@ pub(super) fn run(args: &UpArgs) -> Result<Exit, Failure> {
             env: BTreeMap::new(),
             connect,
             faults: BTreeSet::new(),
-            patience: session::PATIENCE,
+            patience: system.patience,
         };
         let cluster = session::up(wanted, &mut stop).await?;
         let leader = cluster.leader().await.map(|leader| leader.name);

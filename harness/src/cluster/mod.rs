@@ -51,7 +51,8 @@ pub struct Spec {
     pub connect: Arc<dyn Connect>,
     /// The kinds of faults that it must be ready for: some take a layer under or between the nodes from the beginning.
     pub faults: BTreeSet<FaultKind>,
-    /// How long the cluster may take until every node serves and one leads.
+    /// How long the cluster may take until every node serves and one leads, and a node that was restarted until it
+    /// accepts clients.
     pub patience: Duration,
 }
 
@@ -145,6 +146,8 @@ fn indented(lines: &[String]) -> String {
 pub struct Cluster {
     nodes: Vec<Node>,
     pub(crate) connect: Arc<dyn Connect>,
+    /// How long a node that was restarted has until it accepts clients.
+    pub(crate) patience: Duration,
     pub(crate) crashes: Crashes,
     /// Where its nodes write their events down; nowhere if they are not ours.
     events: Vec<PathBuf>,
@@ -177,6 +180,7 @@ impl Cluster {
     /// As [`Cluster::up`]; also if they take effect in none of them.
     pub async fn up_with_rules_in(spec: Spec, places: &[FilterPlace]) -> Result<Cluster, ClusterError> {
         spec.system.accept(&spec.bugs)?;
+        spec.system.installed()?;
         if spec.nodes == 0 || spec.nodes > MOST_NODES {
             return Err(ClusterError::Size(spec.nodes));
         }
@@ -190,7 +194,8 @@ impl Cluster {
         let crashes: Crashes = Arc::new(StdMutex::new(Vec::new()));
         let replicas = serving_replicas(starts, &net, &crashes, &spec).await?;
         let inner = Inner { net, replicas, in_force: BTreeMap::new(), next: 1, traps: Traps::default() };
-        Ok(Cluster { nodes, connect: spec.connect, crashes, events, inner: Mutex::new(inner) })
+        let Spec { connect, patience, .. } = spec;
+        Ok(Cluster { nodes, connect, patience, crashes, events, inner: Mutex::new(inner) })
     }
 
     /// The nodes, in order of their numbers.
@@ -271,6 +276,7 @@ fn starts(spec: &Spec) -> Result<Vec<Start>, ClusterError> {
             grudge: &grudge,
             id: id.0,
             addresses: &addresses,
+            home: &home,
             data: &data,
             events: &events,
             seed: rng.random(),
@@ -279,7 +285,11 @@ fn starts(spec: &Spec) -> Result<Vec<Start>, ClusterError> {
         let line = spec.system.command_line(&place);
         let client_address = SocketAddr::from((*ip, spec.system.client_port));
         let node = Node { name: id.to_string(), id, address: IpAddr::V4(*ip), client_address };
-        starts.push(Start { node, line, env: spec.env.clone(), log: home.join("log"), data, events });
+        let mut env = spec.system.environment(&place);
+        env.extend(spec.env.clone());
+        let files = spec.system.files(&place);
+        let log = home.join("log");
+        starts.push(Start { node, line, env, files, log, data, events });
     }
     Ok(starts)
 }

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use super::{ClusterError, Crash, Node};
 use crate::net::enter_namespace;
+use crate::system;
 
 /// How much of the end of a log is read for its last lines.
 const LOG_TAIL: u64 = 16 * 1024;
@@ -54,6 +55,8 @@ pub(crate) struct Start {
     /// The program and its arguments.
     pub line: Vec<String>,
     pub env: BTreeMap<String, String>,
+    /// What it finds at its first start: paths, and what is there.
+    pub files: Vec<(PathBuf, String)>,
     pub log: PathBuf,
     /// The folder of its disk.
     pub data: PathBuf,
@@ -64,7 +67,10 @@ pub(crate) struct Start {
 impl Replica {
     /// Starts its first life in that network namespace.
     pub(crate) fn start(start: Start, namespace: BorrowedFd<'_>, crashes: &Crashes) -> Result<Replica, ClusterError> {
-        let Start { node, line, env, log, data, events: _ } = start;
+        let Start { node, line, env, files, log, data, events: _ } = start;
+        for (path, text) in files {
+            system::lay(&path, &text).map_err(|cause| ClusterError::Folder { path, cause })?;
+        }
         let mut line = line.into_iter();
         let program = PathBuf::from(line.next().unwrap_or_default());
         let arguments: Vec<String> = line.collect();

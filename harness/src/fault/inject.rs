@@ -74,7 +74,7 @@ impl Cluster {
         match in_force {
             InForce::Partition(cuts) => links::heal(inner, cuts, decided).await,
             InForce::Pause(nodes) => processes::resume(inner, nodes, decided).await,
-            InForce::Kill(nodes) => processes::restart(inner, nodes, &self.crashes, decided).await,
+            InForce::Kill(nodes) => processes::restart(inner, nodes, &self.crashes, self.patience, decided).await,
         }
     }
 }

@@ -17,8 +17,6 @@ use crate::cluster::replica::{Crashes, Replica, describe};
 
 /// How long a signal has to show its effect; a thread inside fsync stops only after it.
 const EFFECT: Duration = Duration::from_secs(5);
-/// How long a restarted replica has until its client port accepts.
-const ACCEPT: Duration = Duration::from_secs(20);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -92,6 +90,7 @@ pub(super) async fn restart(
     inner: &mut Inner,
     nodes: &[usize],
     crashes: &Crashes,
+    patience: Duration,
     decided: Instant,
 ) -> Result<Receipt, FaultError> {
     let fault = format!("restart of {}", names(inner, nodes).join("+"));
@@ -106,7 +105,7 @@ pub(super) async fn restart(
             .restart(net.namespace(*node), crashes)
             .map_err(|error| FaultError::Failed { fault: fault.clone(), cause: error.to_string() })?;
     }
-    let up = try_join_all(nodes.iter().map(|node| accepting(&replicas[*node], &fault))).await?;
+    let up = try_join_all(nodes.iter().map(|node| accepting(&replicas[*node], &fault, patience))).await?;
     Ok(receipt(inner, nodes, Evidence::Restarted(up), decided))
 }
 
@@ -194,14 +193,14 @@ async fn death(replica: &Replica, fault: &str) -> Result<Process, FaultError> {
 }
 
 /// Waits until a restarted replica accepts clients.
-async fn accepting(replica: &Replica, fault: &str) -> Result<Process, FaultError> {
+async fn accepting(replica: &Replica, fault: &str, patience: Duration) -> Result<Process, FaultError> {
     let name = &replica.node.name;
     let no_receipt = |seen: String| FaultError::NoReceipt { fault: fault.to_owned(), seen };
     tokio::select! {
         status = replica.reaped() => Err(no_receipt(format!("{name} died at its start: {}", describe(status)))),
-        open = timeout(ACCEPT, connectable(replica.node.client_address)) => match open {
+        open = timeout(patience, connectable(replica.node.client_address)) => match open {
             Ok(()) => Ok(Process { node: name.clone(), pid: replica.pid().as_raw(), threads: 1 }),
-            Err(_) => Err(no_receipt(format!("{name} accepts no client {ACCEPT:?} after its start"))),
+            Err(_) => Err(no_receipt(format!("{name} accepts no client {patience:?} after its start"))),
         },
     }
 }

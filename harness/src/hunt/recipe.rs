@@ -7,8 +7,9 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 
 use crate::fault::Arena;
-use crate::nemesis::{Choice, Step};
+use crate::nemesis::{Choice, Menu, Step};
 use crate::spec::Spec;
+use crate::system::System;
 
 /// How to find a bug.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -118,7 +119,7 @@ impl Setup {
     pub fn spec(&self, on: Option<Bug>, of: Bug, seed: u64, arena: Arena) -> Spec {
         let faults = match &self.faults {
             _ if !self.script.is_empty() => Vec::new(),
-            None => Choice::all(arena),
+            None => Menu::Usual.choices(arena, System::replica_named(of.protocol())),
             Some(faults) => faults.clone(),
         };
         Spec {
@@ -187,7 +188,6 @@ mod tests {
 
     use super::*;
     use crate::spec::kebab;
-    use crate::system::System;
 
     #[test]
     fn every_bug_has_a_recipe_that_makes_sense() {

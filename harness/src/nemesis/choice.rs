@@ -32,11 +32,12 @@ pub enum Choice {
 }
 
 impl Choice {
-    /// Everything that can be done there.
+    /// Everything that can be done there, to replicas of that protocol (none: they are not ours, and stop at no points).
     #[must_use]
-    pub fn all(arena: Arena) -> Vec<Choice> {
-        let points = FaultKind::all(arena).filter(|kind| kind.hits_points()).map(|kind| Choice::AtPoint(kind, None));
-        FaultKind::all(arena).map(Choice::Any).chain(points).collect()
+    pub fn all(arena: Arena, protocol: Option<Protocol>) -> Vec<Choice> {
+        let at_points = FaultKind::all(arena).filter(|kind| protocol.is_some() && kind.hits_points());
+        let at_points = at_points.map(|kind| Choice::AtPoint(kind, None));
+        FaultKind::all(arena).map(Choice::Any).chain(at_points).collect()
     }
 
     /// The kind of fault that it is.
@@ -179,12 +180,13 @@ pub enum Menu {
 }
 
 impl Menu {
-    /// What is on it, where the test runs.
+    /// What is on it, where the test runs, for replicas of that protocol (none: they are not ours).
     #[must_use]
-    pub fn choices(&self, arena: Arena) -> Vec<Choice> {
+    pub fn choices(&self, arena: Arena, protocol: Option<Protocol>) -> Vec<Choice> {
+        let all = Choice::all(arena, protocol);
         match self {
-            Menu::Usual => Choice::all(arena).into_iter().filter(|choice| choice.kind().is_usual(arena)).collect(),
-            Menu::All => Choice::all(arena),
+            Menu::Usual => all.into_iter().filter(|choice| choice.kind().is_usual(arena)).collect(),
+            Menu::All => all,
             Menu::These(choices) => choices.clone(),
         }
     }
@@ -232,7 +234,7 @@ mod tests {
         for text in table {
             assert_eq!(text.parse::<Choice>().map(|choice| choice.to_string()), Ok(text.to_owned()));
         }
-        for choice in Choice::all(Arena::Simulation) {
+        for choice in Choice::all(Arena::Simulation, Some(Protocol::Raft)) {
             assert_eq!(choice.to_string().parse(), Ok(choice));
         }
     }
@@ -266,7 +268,10 @@ mod tests {
         assert!(refused("kill@point", Arena::Processes, None).contains("replicas of our own"));
         assert!(refused("kill@raft-elected", Arena::Processes, zab).contains("zab-established"));
         for arena in [Arena::Processes, Arena::Simulation] {
-            assert!(Choice::all(arena).iter().all(|choice| choice.check(arena, zab) == Ok(())));
+            for protocol in [zab, None] {
+                let all = Choice::all(arena, protocol);
+                assert!(all.iter().all(|choice| choice.check(arena, protocol) == Ok(())), "{all:?}");
+            }
         }
     }
 }

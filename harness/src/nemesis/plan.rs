@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn one_seed_gives_one_plan_and_another_seed_another() {
-        let all = Choice::all(Arena::Simulation);
+        let all = Choice::all(Arena::Simulation, Some(Protocol::Zab));
         let steps = |seed| plan(seed, &all).take(40).collect::<Vec<Step>>();
         assert_eq!(steps(1), steps(1));
         assert_ne!(steps(1), steps(2));
@@ -291,7 +291,7 @@ mod tests {
     fn all_that_is_drawn_makes_sense() {
         let nodes = ["n1".to_owned()];
         for seed in 0..50 {
-            for step in plan(seed, &Choice::all(Arena::Simulation)).take(200) {
+            for step in plan(seed, &Choice::all(Arena::Simulation, Some(Protocol::Zab))).take(200) {
                 assert_eq!(step.check(Arena::Simulation, Some(Protocol::Zab), &nodes), Ok(()), "seed {seed}");
             }
         }

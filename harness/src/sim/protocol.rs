@@ -80,6 +80,7 @@ pub(super) fn node(spec: &Spec) -> Result<NodeArgs, Failure> {
         grudge: Path::new("grudge"),
         id: 1,
         addresses: &addresses,
+        home: Path::new("home"),
         data: Path::new("data"),
         events: Path::new("events"),
         seed: spec.seed,
