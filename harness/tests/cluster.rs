@@ -1,40 +1,24 @@
 //! Clusters and faults on real processes, in a sandbox of the test's own. Without permission for one, the tests are
 //! skipped and say so.
 
+mod fixture;
 mod standin;
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
+use fixture::{Fixture, nodes, trial};
 use grudge::cluster::{Cluster, ClusterError};
 use grudge::fault::{Evidence, Fault, FaultError, Shape, Targets};
 use grudge::net::FilterPlace;
-use grudge::sandbox::{self, SandboxError};
-use libtest_mimic::{Arguments, Failed, Trial};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use standin::Manner;
 
 fn main() -> ExitCode {
     standin::replica_if_asked();
-    let mut arguments = Arguments::from_args();
-    // All clusters use the same addresses, so there is one at a time.
-    arguments.test_threads = Some(1);
-    if !arguments.list {
-        match sandbox::enter() {
-            Ok(_) => {}
-            Err(error @ SandboxError::Permission { .. }) => {
-                anstream::eprintln!("skipped: {error}");
-                return ExitCode::SUCCESS;
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-    let trials = vec![
+    fixture::run(vec![
         trial("five_nodes_serve_within_two_seconds_and_are_down_within_one", up_and_down),
         trial("every_shape_of_partition_has_a_receipt", every_shape),
         trial("rules_in_each_node_cut_the_same_links", rules_in_each_node),
@@ -54,38 +38,11 @@ fn main() -> ExitCode {
         trial("a_program_that_does_not_exist_is_named", no_program),
         trial("a_cluster_without_a_leader_does_not_serve", leaderless),
         trial("a_run_folder_that_cannot_be_made_is_named", no_folder),
-    ];
-    libtest_mimic::run(&arguments, trials).exit_code()
-}
-
-fn trial<F: Future<Output = ()> + 'static>(name: &str, test: fn() -> F) -> Trial {
-    Trial::test(name, move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        runtime.map_err(Failed::from)?.block_on(test());
-        Ok(())
-    })
-}
-
-struct Fixture {
-    cluster: Cluster,
-    rng: ChaCha8Rng,
-    _dir: tempfile::TempDir,
+    ])
 }
 
 async fn five() -> Fixture {
-    let dir = tempfile::tempdir().expect("a folder for the test");
-    let cluster = Cluster::up(standin::spec(Manner::Serve, 5, dir.path())).await.expect("stand-ins come up");
-    Fixture { cluster, rng: ChaCha8Rng::seed_from_u64(1), _dir: dir }
-}
-
-impl Fixture {
-    async fn start(&mut self, fault: Fault) -> grudge::fault::Active {
-        self.cluster.start(&fault, &mut self.rng).await.unwrap_or_else(|error| panic!("{fault}: {error}"))
-    }
-}
-
-fn nodes(names: &[&str]) -> Targets {
-    Targets::Nodes(names.iter().map(|name| (*name).to_owned()).collect())
+    Fixture::up(Manner::Serve, 5).await
 }
 
 /// The numbers of the processes a receipt names.
@@ -94,7 +51,8 @@ fn pids(evidence: &Evidence) -> Vec<Pid> {
         Evidence::Stopped(list) | Evidence::Running(list) | Evidence::Killed(list) | Evidence::Restarted(list) => {
             list.iter().map(|process| Pid::from_raw(process.pid)).collect()
         }
-        Evidence::Links { .. } | Evidence::Simulated(_) => Vec::new(),
+        Evidence::Lives { lives, .. } => lives.iter().map(|life| Pid::from_raw(life.pid)).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -160,7 +118,7 @@ async fn rules_in_each_node() {
     let spec = standin::spec(Manner::Serve, 5, dir.path());
     let cluster = Cluster::up_with_rules_in(spec, &[FilterPlace::EachNode]).await.expect("stand-ins come up");
     assert_eq!(cluster.filter_place().await, FilterPlace::EachNode);
-    let mut fixture = Fixture { cluster, rng: ChaCha8Rng::seed_from_u64(1), _dir: dir };
+    let mut fixture = Fixture::of(cluster, dir);
     for (shape, cut) in [(Shape::Halves, 12), (Shape::MajoritiesRing, 10), (Shape::OneWay, 6)] {
         let active = fixture.start(Fault::Partition(shape.clone())).await;
         assert_eq!(silent(&active.receipt.evidence), (cut, 20 - cut), "{shape}");

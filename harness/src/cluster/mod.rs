@@ -11,6 +11,7 @@ mod traps;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::mem;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex as StdMutex};
@@ -26,7 +27,7 @@ use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
 use tokio::sync::{Mutex, watch};
 
-use crate::fault::{FaultKind, InForce};
+use crate::fault::{FaultKind, InForce, Series};
 use crate::net::{FilterPlace, MOST_NODES, Net, NetError, address};
 use crate::system::{Place, System, SystemError};
 use replica::{Crashes, Replica, Start};
@@ -151,7 +152,7 @@ pub struct Cluster {
     pub(crate) crashes: Crashes,
     /// Where its nodes write their events down; nowhere if they are not ours.
     events: Vec<PathBuf>,
-    pub(crate) inner: Mutex<Inner>,
+    pub(crate) inner: Arc<Mutex<Inner>>,
 }
 
 /// What only one fault at a time may touch.
@@ -163,6 +164,8 @@ pub(crate) struct Inner {
     /// The number of the next fault.
     pub next: u64,
     pub traps: Traps,
+    /// Restarts that are under way, by the number of their fault.
+    pub series: BTreeMap<u64, Series>,
 }
 
 impl Cluster {
@@ -193,9 +196,10 @@ impl Cluster {
         let net = Net::up(spec.nodes, places).await?;
         let crashes: Crashes = Arc::new(StdMutex::new(Vec::new()));
         let replicas = serving_replicas(starts, &net, &crashes, &spec).await?;
-        let inner = Inner { net, replicas, in_force: BTreeMap::new(), next: 1, traps: Traps::default() };
+        let (traps, series) = (Traps::default(), BTreeMap::new());
+        let inner = Inner { net, replicas, in_force: BTreeMap::new(), next: 1, traps, series };
         let Spec { connect, patience, .. } = spec;
-        Ok(Cluster { nodes, connect, patience, crashes, events, inner: Mutex::new(inner) })
+        Ok(Cluster { nodes, connect, patience, crashes, events, inner: Arc::new(Mutex::new(inner)) })
     }
 
     /// The nodes, in order of their numbers.
@@ -237,7 +241,9 @@ impl Cluster {
 
     /// Takes it down: every process killed and reaped, every link gone.
     pub async fn down(self) {
-        bury(&self.inner.into_inner().replicas).await;
+        let mut inner = self.inner.lock().await;
+        join_all(mem::take(&mut inner.series).into_values().map(Series::abandon)).await;
+        bury(&inner.replicas).await;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
+use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -47,6 +48,32 @@ struct Life {
     /// Set before the harness kills it; a death without it is a crash.
     condemned: Arc<AtomicBool>,
     ended: watch::Receiver<Option<ExitStatus>>,
+}
+
+/// The present life of a replica, for those who watch it while others go on with the replica.
+#[derive(Clone)]
+pub(crate) struct Present {
+    /// The node's name.
+    pub node: String,
+    pub client_address: SocketAddr,
+    pub pid: Pid,
+    condemned: Arc<AtomicBool>,
+    ended: watch::Receiver<Option<ExitStatus>>,
+}
+
+impl Present {
+    /// Waits until it was reaped.
+    pub(crate) async fn reaped(&self) -> ExitStatus {
+        let mut ended = self.ended.clone();
+        let status = ended.wait_for(Option::is_some).await.map(|status| *status);
+        // The supervisor ends with the runtime only, and so does whoever waits here.
+        status.ok().flatten().unwrap_or_else(|| ExitStatus::from_raw(0))
+    }
+
+    /// Whether the harness has killed it.
+    pub(crate) fn is_condemned(&self) -> bool {
+        self.condemned.load(Ordering::SeqCst)
+    }
 }
 
 /// What it takes to start a replica.
@@ -114,10 +141,24 @@ impl Replica {
 
     /// Waits until it was reaped.
     pub(crate) async fn reaped(&self) -> ExitStatus {
-        let mut ended = self.life.ended.clone();
-        let status = ended.wait_for(Option::is_some).await.map(|status| *status);
-        // The supervisor ends with the runtime only, and so does whoever waits here.
-        status.ok().flatten().unwrap_or_else(|| ExitStatus::from_raw(0))
+        self.present().reaped().await
+    }
+
+    /// Its present life.
+    pub(crate) fn present(&self) -> Present {
+        let Life { pid, condemned, ended } = &self.life;
+        Present {
+            node: self.node.name.clone(),
+            client_address: self.node.client_address,
+            pid: *pid,
+            condemned: Arc::clone(condemned),
+            ended: ended.clone(),
+        }
+    }
+
+    /// Whether the harness has killed its present life.
+    pub(crate) fn is_condemned(&self) -> bool {
+        self.life.condemned.load(Ordering::SeqCst)
     }
 
     pub(crate) fn last_log_lines(&self) -> Vec<String> {

@@ -6,7 +6,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::resolve::{self, Meant, Situation};
-use super::{Active, Arena, Fault, FaultError, InForce, Receipt, links, processes};
+use super::{Active, Arena, Fault, FaultError, InForce, Receipt, links, processes, restarts};
 use crate::cluster::{Cluster, Inner};
 
 impl Cluster {
@@ -36,6 +36,11 @@ impl Cluster {
                 inner.in_force.insert(id, in_force.clone());
                 processes::kill(inner, nodes, decided).await?
             }
+            InForce::Restart(nodes, manner) => {
+                let (series, receipt) = restarts::begin(self, inner, nodes, *manner, decided).await?;
+                inner.series.insert(id, series);
+                receipt
+            }
         };
         inner.in_force.insert(id, in_force);
         Ok(Active { id, fault: exact, receipt })
@@ -48,7 +53,7 @@ impl Cluster {
     pub async fn stop(&self, active: Active) -> Result<Receipt, FaultError> {
         let mut inner = self.inner.lock().await;
         match inner.in_force.remove(&active.id) {
-            Some(in_force) => self.undo(&mut inner, &in_force).await,
+            Some(in_force) => self.undo(&mut inner, active.id, &in_force).await,
             None => Err(FaultError::Inapplicable(format!("{} was stopped already", active.fault))),
         }
     }
@@ -62,19 +67,23 @@ impl Cluster {
         self.outlast_traps().await;
         let mut inner = self.inner.lock().await;
         let mut receipts = Vec::new();
-        while let Some((_, in_force)) = inner.in_force.pop_last() {
-            receipts.push(self.undo(&mut inner, &in_force).await);
+        while let Some((id, in_force)) = inner.in_force.pop_last() {
+            receipts.push(self.undo(&mut inner, id, &in_force).await);
         }
         released?;
         receipts.into_iter().collect()
     }
 
-    async fn undo(&self, inner: &mut Inner, in_force: &InForce) -> Result<Receipt, FaultError> {
+    async fn undo(&self, inner: &mut Inner, id: u64, in_force: &InForce) -> Result<Receipt, FaultError> {
         let decided = Instant::now();
         match in_force {
             InForce::Partition(cuts) => links::heal(inner, cuts, decided).await,
             InForce::Pause(nodes) => processes::resume(inner, nodes, decided).await,
             InForce::Kill(nodes) => processes::restart(inner, nodes, &self.crashes, self.patience, decided).await,
+            InForce::Restart(..) => {
+                let series = inner.series.remove(&id).expect("a series is kept as long as its fault is in force");
+                restarts::end(inner, series, self.patience, decided).await
+            }
         }
     }
 }
@@ -95,6 +104,7 @@ fn decide(
         (Fault::Partition(_), Meant::Links(links)) => InForce::Partition(links),
         (Fault::Pause(_), Meant::Nodes(nodes)) => InForce::Pause(nodes),
         (Fault::Kill(_), Meant::Nodes(nodes)) => InForce::Kill(nodes),
+        (Fault::Restart { manner, .. }, Meant::Nodes(nodes)) => InForce::Restart(nodes, *manner),
         _ => return Err(format!("a {} does not exist on real processes", fault.kind())),
     };
     Ok((in_force, exact))

@@ -52,7 +52,7 @@ pub enum FaultKind {
     Packets,
     /// One thread of a process stands still (on real processes only)
     Thread,
-    /// Processes are restarted, one after the other or over and over (on real processes only)
+    /// Processes are killed and started at once, one by one or over and over (on real processes only)
     Restart,
     /// Connections are reset (on real processes only)
     Reset,
@@ -69,7 +69,8 @@ impl FaultKind {
         match self {
             FaultKind::Partition | FaultKind::Pause | FaultKind::Kill => true,
             FaultKind::Power | FaultKind::Clock | FaultKind::Disk | FaultKind::Packets => arena == Arena::Simulation,
-            FaultKind::Thread | FaultKind::Restart | FaultKind::Reset | FaultKind::Cpu | FaultKind::Memory => false,
+            FaultKind::Restart => arena == Arena::Processes,
+            FaultKind::Thread | FaultKind::Reset | FaultKind::Cpu | FaultKind::Memory => false,
         }
     }
 

@@ -11,6 +11,7 @@ mod links;
 pub(crate) mod processes;
 mod receipt;
 pub(crate) mod resolve;
+mod restarts;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,8 @@ use serde::{Deserialize, Serialize, Serializer};
 
 pub use kind::{Arena, FaultKind};
 pub use receipt::{Active, Evidence, FaultError, Process, Receipt};
+pub use restarts::Lived;
+pub(crate) use restarts::Series;
 
 use crate::net::Links;
 
@@ -511,4 +514,5 @@ pub(crate) enum InForce {
     Partition(Links),
     Pause(Vec<usize>),
     Kill(Vec<usize>),
+    Restart(Vec<usize>, Restarts),
 }

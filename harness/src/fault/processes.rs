@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{Evidence, FaultError, Process, Receipt};
 use crate::cluster::Inner;
-use crate::cluster::replica::{Crashes, Replica, describe};
+use crate::cluster::replica::{Crashes, Present, Replica, describe};
 
 /// How long a signal has to show its effect; a thread inside fsync stops only after it.
 const EFFECT: Duration = Duration::from_secs(5);
@@ -105,7 +105,8 @@ pub(super) async fn restart(
             .restart(net.namespace(*node), crashes)
             .map_err(|error| FaultError::Failed { fault: fault.clone(), cause: error.to_string() })?;
     }
-    let up = try_join_all(nodes.iter().map(|node| accepting(&replicas[*node], &fault, patience))).await?;
+    let born: Vec<Present> = nodes.iter().map(|node| replicas[*node].present()).collect();
+    let up = try_join_all(born.iter().map(|born| accepting(born, &fault, patience))).await?;
     Ok(receipt(inner, nodes, Evidence::Restarted(up), decided))
 }
 
@@ -114,7 +115,7 @@ fn receipt(inner: &Inner, nodes: &[usize], evidence: Evidence, decided: Instant)
 }
 
 /// The names of these nodes.
-fn names(inner: &Inner, nodes: &[usize]) -> Vec<String> {
+pub(super) fn names(inner: &Inner, nodes: &[usize]) -> Vec<String> {
     nodes.iter().map(|node| inner.replicas[*node].node.name.clone()).collect()
 }
 
@@ -179,6 +180,12 @@ fn thread_states(group: Pid) -> procfs::ProcResult<Vec<ProcState>> {
     Ok(states)
 }
 
+/// Kills the processes of one node.
+pub(super) async fn slay(replica: &Replica, fault: &str) -> Result<Process, FaultError> {
+    send(replica, Signal::SIGKILL, fault)?;
+    death(replica, fault).await
+}
+
 /// Waits until a killed replica was reaped.
 async fn death(replica: &Replica, fault: &str) -> Result<Process, FaultError> {
     let name = &replica.node.name;
@@ -193,13 +200,13 @@ async fn death(replica: &Replica, fault: &str) -> Result<Process, FaultError> {
 }
 
 /// Waits until a restarted replica accepts clients.
-async fn accepting(replica: &Replica, fault: &str, patience: Duration) -> Result<Process, FaultError> {
-    let name = &replica.node.name;
+pub(super) async fn accepting(born: &Present, fault: &str, patience: Duration) -> Result<Process, FaultError> {
+    let name = &born.node;
     let no_receipt = |seen: String| FaultError::NoReceipt { fault: fault.to_owned(), seen };
     tokio::select! {
-        status = replica.reaped() => Err(no_receipt(format!("{name} died at its start: {}", describe(status)))),
-        open = timeout(patience, connectable(replica.node.client_address)) => match open {
-            Ok(()) => Ok(Process { node: name.clone(), pid: replica.pid().as_raw(), threads: 1 }),
+        status = born.reaped() => Err(no_receipt(format!("{name} died at its start: {}", describe(status)))),
+        open = timeout(patience, connectable(born.client_address)) => match open {
+            Ok(()) => Ok(Process { node: name.clone(), pid: born.pid.as_raw(), threads: 1 }),
             Err(_) => Err(no_receipt(format!("{name} accepts no client {patience:?} after its start"))),
         },
     }

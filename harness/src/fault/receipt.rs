@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::Fault;
+use super::{Fault, Lived};
 
 /// A fault that is in force.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +51,13 @@ pub enum Evidence {
     Killed(Vec<Process>),
     /// These processes are new and their client port accepts connections.
     Restarted(Vec<Process>),
+    /// These processes were started, each after another was reaped with SIGKILL as the cause of death.
+    Lives {
+        /// In the order in which they began. The last of each node accepts clients.
+        lives: Vec<Lived>,
+        /// How many more restarts there would have been if the time had not been up.
+        left: usize,
+    },
     /// Not measured: the simulator did this, in words.
     Simulated(String),
 }

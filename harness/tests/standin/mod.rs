@@ -107,6 +107,7 @@ pub fn replica_if_asked() {
         anstream::eprintln!("the disk is made of cheese");
         exit(3);
     }
+    anstream::eprintln!("born");
     let ip: Ipv4Addr = ip.parse().expect("an address");
     let listener = TcpListener::bind((ip, PORT)).expect("a port of its own namespace is free");
     let role: &[u8] = if id == "1" && !matches!(manner, Manner::Leaderless) { b"leader" } else { b"follower" };
