@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod doctor;
 pub mod exit;
 pub mod fault;
+pub mod hold;
 pub mod hunt;
 pub mod logging;
 pub mod nemesis;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use fixture::{Fixture, nodes, trial};
-use grudge::fault::{Evidence, Fault, Restarts, Targets};
+use grudge::fault::{Active, Evidence, Fault, HeldThread, Restarts, Targets};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use standin::Manner;
@@ -22,6 +22,10 @@ fn main() -> ExitCode {
         trial("a_storm_that_is_taken_away_early_says_what_was_left", storm_cut_short),
         trial("a_storm_waits_for_a_node_that_another_fault_has_paused", storm_beside_a_pause),
         trial("a_restart_whose_last_life_died_has_no_receipt", died_after_restart),
+        trial("one_thread_is_held_and_the_others_go_on", thread),
+        trial("a_thread_whose_holder_dies_goes_on_and_has_no_receipt", holder_died),
+        trial("a_thread_stays_held_through_a_pause", thread_and_pause),
+        trial("a_node_dies_and_lives_again_with_a_thread_held", thread_and_kill),
     ])
 }
 
@@ -118,4 +122,70 @@ async fn died_after_restart() {
     until("its death is known", || !fixture.cluster.crashes().is_empty()).await;
     let error = fixture.cluster.stop(active).await.expect_err("it serves no more");
     assert!(error.to_string().contains("n2 died") && error.to_string().contains("SIGKILL"), "{error}");
+}
+
+/// The only thread that a receipt says is held.
+fn held(active: &Active) -> HeldThread {
+    match &active.receipt.evidence {
+        Evidence::Held(threads) if threads.len() == 1 => threads[0].clone(),
+        other => panic!("one thread is held: {other:?}"),
+    }
+}
+
+/// What `/proc` says of a thread: `State: t (tracing stop)`.
+fn state(thread: &HeldThread) -> String {
+    let path = format!("/proc/{}/task/{}/status", thread.pid, thread.thread);
+    let status = std::fs::read_to_string(path).expect("it lives");
+    status.lines().find(|line| line.starts_with("State:")).expect("a thread has a state").to_owned()
+}
+
+/// The process that holds a thread.
+fn holder(thread: &HeldThread) -> Pid {
+    let task = procfs::process::Process::new(thread.pid).and_then(|process| process.task_from_tid(thread.thread));
+    Pid::from_raw(task.and_then(|task| task.status()).expect("it lives").tracerpid)
+}
+
+async fn thread() {
+    let mut fixture = Fixture::up(Manner::Serve, 3).await;
+    let active = fixture.start(Fault::Thread(nodes(&["n2"]))).await;
+    let thread = held(&active);
+    assert_eq!((thread.node.as_str(), thread.pid), ("n2", pid(2).as_raw()));
+    assert!(thread.others > 0 && state(&thread).contains("tracing stop"), "{thread:?}: {}", state(&thread));
+    let holder = holder(&thread);
+    let receipt = fixture.cluster.stop(active).await.expect("it goes on");
+    assert!(matches!(&receipt.evidence, Evidence::Running(processes) if processes.len() == 1), "{receipt:?}");
+    assert!(!state(&thread).contains("tracing stop"), "{}", state(&thread));
+    assert!(procfs::process::Process::new(holder.as_raw()).is_err(), "nobody is left who held it");
+}
+
+async fn holder_died() {
+    let mut fixture = Fixture::up(Manner::Serve, 3).await;
+    let active = fixture.start(Fault::Thread(nodes(&["n1"]))).await;
+    let thread = held(&active);
+    kill(holder(&thread), Signal::SIGKILL).expect("it lives");
+    until("the thread goes on", || !state(&thread).contains("tracing stop")).await;
+    let error = fixture.cluster.stop(active).await.expect_err("it had not lasted");
+    assert!(error.to_string().contains("at its end thread"), "{error}");
+    assert_eq!(fixture.cluster.crashes(), []);
+}
+
+async fn thread_and_pause() {
+    let mut fixture = Fixture::up(Manner::Serve, 3).await;
+    let thread = fixture.start(Fault::Thread(nodes(&["n3"]))).await;
+    let pause = fixture.start(Fault::Pause(nodes(&["n3"]))).await;
+    fixture.cluster.stop(pause).await.expect("all but one go on");
+    assert!(state(&held(&thread)).contains("tracing stop"));
+    let pause = fixture.start(Fault::Pause(nodes(&["n3"]))).await;
+    fixture.cluster.stop(thread).await.expect("it is let go");
+    fixture.cluster.stop(pause).await.expect("and was stopped with the others");
+}
+
+async fn thread_and_kill() {
+    let mut fixture = Fixture::up(Manner::Serve, 3).await;
+    let thread = fixture.start(Fault::Thread(nodes(&["n1"]))).await;
+    let death = fixture.start(Fault::Kill(nodes(&["n1"]))).await;
+    fixture.cluster.stop(death).await.expect("it lives again");
+    let receipt = fixture.cluster.stop(thread).await.expect("the thread has gone with its process");
+    assert_eq!(receipt.evidence, Evidence::Running(Vec::new()));
+    assert_eq!(fixture.cluster.crashes(), []);
 }

@@ -13,6 +13,7 @@ use crate::report::terminal::complain;
 
 mod check;
 mod doctor;
+mod hold;
 mod hunt;
 mod list;
 mod node;
@@ -64,6 +65,9 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Run one replica; clusters are made of these
     Node(Box<grudge_nodes::command::NodeArgs>),
+    /// Hold one thread of another process until standard input ends
+    #[command(hide = true)]
+    Hold(hold::HoldArgs),
 }
 
 /// Does what the arguments say. Never panics: a defect of the harness is an exit code, too.
@@ -103,6 +107,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::List(args) => list::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Node(args) => node::run(&args),
+        Command::Hold(args) => hold::run(&args),
     }
 }
 

@@ -27,7 +27,7 @@ use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
 use tokio::sync::{Mutex, watch};
 
-use crate::fault::{FaultKind, InForce, Series};
+use crate::fault::{FaultKind, Hold, InForce, Series};
 use crate::net::{FilterPlace, MOST_NODES, Net, NetError, address};
 use crate::system::{Place, System, SystemError};
 use replica::{Crashes, Replica, Start};
@@ -166,6 +166,8 @@ pub(crate) struct Inner {
     pub traps: Traps,
     /// Restarts that are under way, by the number of their fault.
     pub series: BTreeMap<u64, Series>,
+    /// Threads that are held, by the number of their fault.
+    pub holds: BTreeMap<u64, Vec<Hold>>,
 }
 
 impl Cluster {
@@ -196,8 +198,15 @@ impl Cluster {
         let net = Net::up(spec.nodes, places).await?;
         let crashes: Crashes = Arc::new(StdMutex::new(Vec::new()));
         let replicas = serving_replicas(starts, &net, &crashes, &spec).await?;
-        let (traps, series) = (Traps::default(), BTreeMap::new());
-        let inner = Inner { net, replicas, in_force: BTreeMap::new(), next: 1, traps, series };
+        let inner = Inner {
+            net,
+            replicas,
+            in_force: BTreeMap::new(),
+            next: 1,
+            traps: Traps::default(),
+            series: BTreeMap::new(),
+            holds: BTreeMap::new(),
+        };
         let Spec { connect, patience, .. } = spec;
         Ok(Cluster { nodes, connect, patience, crashes, events, inner: Arc::new(Mutex::new(inner)) })
     }

@@ -6,7 +6,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::resolve::{self, Meant, Situation};
-use super::{Active, Arena, Fault, FaultError, InForce, Receipt, links, processes, restarts};
+use super::{Active, Arena, Fault, FaultError, InForce, Receipt, links, processes, restarts, threads};
 use crate::cluster::{Cluster, Inner};
 
 impl Cluster {
@@ -35,6 +35,11 @@ impl Cluster {
                 // Recorded before it is proven: a node that is down is started again whatever was measured.
                 inner.in_force.insert(id, in_force.clone());
                 processes::kill(inner, nodes, decided).await?
+            }
+            InForce::Thread(nodes) => {
+                let (holds, receipt) = threads::hold(inner, nodes, rng, decided).await?;
+                inner.holds.insert(id, holds);
+                receipt
             }
             InForce::Restart(nodes, manner) => {
                 let (series, receipt) = restarts::begin(self, inner, nodes, *manner, decided).await?;
@@ -80,6 +85,10 @@ impl Cluster {
             InForce::Partition(cuts) => links::heal(inner, cuts, decided).await,
             InForce::Pause(nodes) => processes::resume(inner, nodes, decided).await,
             InForce::Kill(nodes) => processes::restart(inner, nodes, &self.crashes, self.patience, decided).await,
+            InForce::Thread(nodes) => {
+                let holds = inner.holds.remove(&id).unwrap_or_default();
+                threads::release(inner, nodes, holds, decided).await
+            }
             InForce::Restart(..) => {
                 let series = inner.series.remove(&id).expect("a series is kept as long as its fault is in force");
                 restarts::end(inner, series, self.patience, decided).await
@@ -103,6 +112,7 @@ fn decide(
     let in_force = match (fault, meant) {
         (Fault::Partition(_), Meant::Links(links)) => InForce::Partition(links),
         (Fault::Pause(_), Meant::Nodes(nodes)) => InForce::Pause(nodes),
+        (Fault::Thread(_), Meant::Nodes(nodes)) => InForce::Thread(nodes),
         (Fault::Kill(_), Meant::Nodes(nodes)) => InForce::Kill(nodes),
         (Fault::Restart { manner, .. }, Meant::Nodes(nodes)) => InForce::Restart(nodes, *manner),
         _ => return Err(format!("a {} does not exist on real processes", fault.kind())),

@@ -69,8 +69,8 @@ impl FaultKind {
         match self {
             FaultKind::Partition | FaultKind::Pause | FaultKind::Kill => true,
             FaultKind::Power | FaultKind::Clock | FaultKind::Disk | FaultKind::Packets => arena == Arena::Simulation,
-            FaultKind::Restart => arena == Arena::Processes,
-            FaultKind::Thread | FaultKind::Reset | FaultKind::Cpu | FaultKind::Memory => false,
+            FaultKind::Thread | FaultKind::Restart => arena == Arena::Processes,
+            FaultKind::Reset | FaultKind::Cpu | FaultKind::Memory => false,
         }
     }
 

@@ -12,6 +12,7 @@ pub(crate) mod processes;
 mod receipt;
 pub(crate) mod resolve;
 mod restarts;
+mod threads;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,8 @@ pub use kind::{Arena, FaultKind};
 pub use receipt::{Active, Evidence, FaultError, Process, Receipt};
 pub use restarts::Lived;
 pub(crate) use restarts::Series;
+pub use threads::HeldThread;
+pub(crate) use threads::Hold;
 
 use crate::net::Links;
 
@@ -515,4 +518,5 @@ pub(crate) enum InForce {
     Pause(Vec<usize>),
     Kill(Vec<usize>),
     Restart(Vec<usize>, Restarts),
+    Thread(Vec<usize>),
 }

@@ -154,9 +154,11 @@ fn look(replica: &Replica, fault: &str, wanted: Look) -> Result<Result<Process, 
     let unreadable =
         |cause: procfs::ProcError| FaultError::Failed { fault: fault.to_owned(), cause: cause.to_string() };
     let states = thread_states(replica.pid()).map_err(unreadable)?;
-    let stopped = states.iter().filter(|state| **state == ProcState::Stopped).count();
+    let count = |wanted: ProcState| states.iter().filter(|state| **state == wanted).count();
+    let (stopped, held) = (count(ProcState::Stopped), count(ProcState::Tracing));
     let as_wanted = match wanted {
-        Look::AllStopped => stopped == states.len() && stopped > 0,
+        // A thread that its tracer holds stands still as well.
+        Look::AllStopped => stopped + held == states.len() && stopped > 0,
         Look::NoneStopped => stopped == 0,
     };
     Ok(if as_wanted {

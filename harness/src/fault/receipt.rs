@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{Fault, Lived};
+use super::{Fault, HeldThread, Lived};
 
 /// A fault that is in force.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,7 +45,9 @@ pub enum Evidence {
     },
     /// Every thread of these processes was seen in state T.
     Stopped(Vec<Process>),
-    /// No thread of these processes was in state T.
+    /// Exactly these threads were seen in state t (tracing stop), and the others of their processes were not.
+    Held(Vec<HeldThread>),
+    /// No thread of these processes stood still any more.
     Running(Vec<Process>),
     /// These processes were reaped with SIGKILL as the cause of death.
     Killed(Vec<Process>),

@@ -95,9 +95,15 @@ impl Connect for AskRole {
     }
 }
 
-/// The stand-in's process, if the arguments say so.
+/// The stand-in's process, or one that holds a thread of it, if the arguments say so.
 pub fn replica_if_asked() {
     let arguments: Vec<String> = std::env::args().collect();
+    if let [_, command, thread] = arguments.as_slice()
+        && command == "hold"
+    {
+        let thread = thread.parse().expect("the number of a thread");
+        exit(i32::from(grudge::hold::hold(thread).is_err()));
+    }
     let [_, command, id, ip, manner] = arguments.as_slice() else { return };
     if command != "replica" {
         return;
