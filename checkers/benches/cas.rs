@@ -18,7 +18,7 @@ use grudge_checkers::history::{History, csv};
 use grudge_checkers::judgement::Judgement;
 use grudge_checkers::linearizability::Limits;
 use grudge_checkers::model::Named;
-use measure::{Bench, Scenario, say};
+use measure::{Bench, Scenario, judge_aloud, say};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -105,7 +105,9 @@ fn lost(bench: &mut Bench) {
 fn limits(bench: &mut Bench) {
     let usual = Limits::default();
     let given_up = [
+        ("given up after 10 ms", 1_000_000, 5, Limits { time: Duration::from_millis(10), ..usual }),
         ("given up after 100 ms", 1_000_000, 5, Limits { time: Duration::from_millis(100), ..usual }),
+        ("given up after 1 s", 1_000_000, 5, Limits { time: Duration::from_secs(1), ..usual }),
         ("given up after 100 MB", 3_000, 300, Limits { memory: 100_000_000, ..usual }),
     ];
     for (name, operations, workers, limits) in given_up {
@@ -115,14 +117,7 @@ fn limits(bench: &mut Bench) {
         let shape = Contended { operations, workers, values: VALUES, lost: 0, expects: Expects::Seen };
         let history = contended::history(&mut ChaCha8Rng::seed_from_u64(1), shape);
         let scenario = Scenario { name, operations, concurrency: workers, rounds: 3 };
-        bench.measure(scenario, || {
-            let mut checking = Checker::Linearizable(Named::CasRegister).begin(&limits);
-            history.events.iter().for_each(|event| drop(checking.push(event)));
-            let start = Instant::now();
-            let judgement = checking.finish(&history);
-            say(&format!("{:.3?}: {}", start.elapsed(), judgement.verdict));
-            judgement
-        });
+        bench.measure(scenario, || judge_aloud(Checker::Linearizable(Named::CasRegister), &history, &limits));
     }
 }
 

@@ -212,21 +212,26 @@ impl Tape for Rows {
 fn main() {
     let mut bench = Bench::new();
     let lies = [("valid", Lie::None), ("stale read", Lie::Stale), ("from nowhere", Lie::FromNowhere)];
+    let usual = Limits::default();
     for (operations, rounds) in [(100_000, 5), (1_000_000, 3), (10_000_000, 1)] {
         for (keys, lost) in [(1, 0), (1, 10), (100, 0), (100, 10)] {
             for (what, lie) in lies {
                 let name = format!("register, {keys} keys, {}% lost, {what}", lost / 10);
-                run(&mut bench, &name, Shape { operations, keys, lost, calls: Calls::Mixed }, lie, rounds);
+                run(&mut bench, &name, Shape { operations, keys, lost, calls: Calls::Mixed }, lie, &usual, rounds);
             }
         }
         for (what, lie) in [("valid", Lie::None), ("lost update", Lie::LostUpdate), ("stale read", Lie::Stale)] {
             let name = format!("chain, 1 keys, 1% lost, {what}");
-            run(&mut bench, &name, Shape { operations, keys: 1, lost: 10, calls: Calls::Chain }, lie, rounds);
+            run(&mut bench, &name, Shape { operations, keys: 1, lost: 10, calls: Calls::Chain }, lie, &usual, rounds);
         }
+        // How far beyond its deadline a check goes that cannot end within it.
+        let at_once = Limits { time: Duration::from_millis(10), ..usual };
+        let shape = Shape { operations, keys: 1, lost: 10, calls: Calls::Mixed };
+        run(&mut bench, "register, 1 keys, 1% lost, given up at once", shape, Lie::None, &at_once, 1);
     }
 }
 
-fn run(bench: &mut Bench, name: &str, shape: Shape, lie: Lie, rounds: usize) {
+fn run(bench: &mut Bench, name: &str, shape: Shape, lie: Lie, limits: &Limits, rounds: usize) {
     let name = format!("{} {name}", shape.operations);
     if !bench.wants(&name) {
         return;
@@ -236,7 +241,7 @@ fn run(bench: &mut Bench, name: &str, shape: Shape, lie: Lie, rounds: usize) {
     let (taking, deciding) = (Cell::new(Duration::MAX), Cell::new(Duration::MAX));
     let scenario = Scenario { name: &name, operations: shape.operations, concurrency: WORKERS, rounds };
     bench.measure(scenario, || {
-        let mut checking = Checker::Linearizable(Named::CasRegister).begin(&Limits::default());
+        let mut checking = Checker::Linearizable(Named::CasRegister).begin(limits);
         let (_, taken) = timed(|| drop(rows.play(&mut |event| drop(checking.push(event)))));
         let (judgement, decided) = timed(|| checking.finish(&rows));
         taking.set(taking.get().min(taken.saturating_sub(making)));

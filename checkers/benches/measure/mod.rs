@@ -11,7 +11,10 @@
 
 use std::time::{Duration, Instant};
 
+use grudge_checkers::checker::Checker;
+use grudge_checkers::history::History;
 use grudge_checkers::judgement::Judgement;
+use grudge_checkers::linearizability::Limits;
 use grudge_checkers::verdict::Verdict;
 
 /// What is known of a scenario before it is run.
@@ -126,6 +129,16 @@ impl Bench {
 #[allow(clippy::print_stdout, reason = "results go to standard output")]
 pub fn say(line: &str) {
     println!("{line}");
+}
+
+/// Judges within limits, and says how long that took after the last event was taken, which is when the time begins.
+pub fn judge_aloud(checker: Checker, history: &History, limits: &Limits) -> Judgement {
+    let mut checking = checker.begin(limits);
+    history.events.iter().for_each(|event| drop(checking.push(event)));
+    let start = Instant::now();
+    let judgement = checking.finish(history);
+    say(&format!("{:.3?}: {}", start.elapsed(), judgement.verdict));
+    judgement
 }
 
 fn round<A: Into<Answer>>(check: &mut impl FnMut() -> A) -> Measured {

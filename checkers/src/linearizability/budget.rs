@@ -6,16 +6,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// What the searches of a check may use together.
+/// What the deciders of a check may use together.
 #[derive(Debug)]
 pub(super) struct Allowance {
-    /// None if there is no limit.
-    deadline: Option<Instant>,
+    deadline: Instant,
     memory: usize,
     used: Arc<AtomicUsize>,
+    /// What tells the time: a test has a clock of its own.
+    clock: fn() -> Instant,
 }
+
+/// So long after its deadline a check may still go on, to tell what it found by then.
+const GRACE: Duration = Duration::from_millis(50);
 
 /// What ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,44 +30,68 @@ pub(super) enum Spent {
 
 impl Allowance {
     pub(super) fn new(deadline: Instant, memory: usize) -> Self {
-        Allowance { deadline: Some(deadline), memory, used: Arc::default() }
+        Allowance { deadline, memory, used: Arc::default(), clock: Instant::now }
     }
 
-    /// For what has an end and takes little.
-    pub(super) fn unlimited() -> Self {
-        Allowance { deadline: None, memory: usize::MAX, used: Arc::default() }
+    #[cfg(test)]
+    pub(super) fn by_clock(self, clock: fn() -> Instant) -> Self {
+        Allowance { clock, ..self }
     }
 
-    /// The same memory until another deadline.
-    pub(super) fn until(&self, deadline: Instant) -> Self {
-        Allowance { deadline: Some(deadline), memory: self.memory, used: Arc::clone(&self.used) }
+    /// The same memory, for what is told after the deadline.
+    pub(super) fn with_grace(&self) -> Self {
+        let Allowance { deadline, memory, ref used, clock } = *self;
+        Allowance { deadline: deadline + GRACE, memory, used: Arc::clone(used), clock }
     }
 
-    /// A share for one search.
+    /// For what is told after the deadline, and takes a few bytes for each call.
+    pub(super) fn with_grace_and_memory(&self) -> Self {
+        Allowance { memory: usize::MAX, used: Arc::default(), ..self.with_grace() }
+    }
+
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// A share for one decider.
     pub(super) fn share(&self) -> Budget<'_> {
-        Budget { allowance: self, held: 0, work: 0 }
+        Budget { allowance: self, held: 0, work: 0, reserved: Duration::ZERO }
     }
 }
 
-/// What one search uses of an allowance. What it took is given back when it is dropped.
+/// What one decider uses of an allowance. What it took is given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Budget<'a> {
     allowance: &'a Allowance,
     held: usize,
     work: u32,
+    reserved: Duration,
 }
+
+/// After so many steps at the latest the clock is looked at.
+pub(super) const STEPS_PER_LOOK: usize = 2048;
 
 impl Budget<'_> {
     /// Counts so many small steps; the clock is looked at now and then.
+    #[inline]
     pub(super) fn work(&mut self, steps: usize) -> Result<(), Spent> {
-        const STEPS_PER_LOOK: u32 = 2048;
         self.work = self.work.saturating_add(steps as u32);
-        if self.work < STEPS_PER_LOOK {
-            return Ok(());
-        }
+        if self.work < STEPS_PER_LOOK as u32 { Ok(()) } else { self.look() }
+    }
+
+    /// Looks at the clock.
+    pub(super) fn look(&mut self) -> Result<(), Spent> {
         self.work = 0;
-        let late = self.allowance.deadline.is_some_and(|deadline| Instant::now() > deadline);
-        if late { Err(Spent::Time) } else { Ok(()) }
+        if self.now() + self.reserved > self.allowance.deadline { Err(Spent::Time) } else { Ok(()) }
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        (self.allowance.clock)()
+    }
+
+    /// Leaves so much of the time to what comes after.
+    pub(super) fn reserve_time(&mut self, time: Duration) {
+        self.reserved = time;
     }
 
     /// Takes bytes that are about to be allocated.

@@ -3,18 +3,16 @@
 //! Shrinking ([`super::shrink`]) leaves out many calls at a time and forgets what it can. What is left is small; here each of
 //! its calls is taken out by itself, with what has to go with it, until every single one is needed. A call goes with
 //! another if it may not be legal without it: the reader of a value goes with any of those from which it could have it,
-//! as far as those that stay do not rule that out, and one of a pair with the other; what can forget what it saw ([`Model::weaken`]) does so and stays. So the calls
-//! that stay would have a legal order if the whole had one.
+//! as far as those that stay do not rule that out, and one of a pair with the other; what can forget what it saw
+//! ([`Model::weaken`]) does so and stays. So the calls that stay would have a legal order if the whole had one.
 //!
 //! It costs as many searches of the small part as it has calls, twice over for each that goes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use super::budget::Allowance;
-use super::problem::{Call, NEVER, Problem, expire};
-use super::search::{Found, search};
-use super::shrink::PER_ATTEMPT;
+use super::problem::{Call, NEVER, Problem, last_return};
+use super::shrink::has_no_order;
 use super::sources::pairs;
 use crate::model::{Datum, Family, Model, Needs};
 
@@ -29,7 +27,7 @@ pub(super) fn minimal<M: Model>(
     if !matches!(model.needs(), Needs::NoOthers) {
         return calls;
     }
-    let Some(now) = calls.iter().filter(|call| call.must).map(|call| call.end).max() else { return calls };
+    let Some(now) = last_return(&calls) else { return calls };
     let before = &problem.calls[..problem.calls.partition_point(|call| call.start < now)];
     let number = |call: &Call<M::Op>| before.binary_search_by_key(&call.start, |call| call.start).ok();
     let Some(mut kept) = calls.iter().map(number).collect::<Option<BTreeSet<usize>>>() else { return calls };
@@ -162,10 +160,7 @@ impl<M: Model> Part<'_, M> {
     }
 
     fn has_no_order(&self, part: &BTreeMap<usize, Call<M::Op>>) -> bool {
-        let mut calls: Vec<Call<M::Op>> = part.values().cloned().collect();
-        drop(expire(self.model, &mut calls));
-        let allowance = Allowance::new(self.deadline, PER_ATTEMPT);
-        matches!(search(self.model, &self.problem.init, &calls, &allowance), Found::Stuck { .. })
+        has_no_order(self.model, &self.problem.init, part.values().cloned().collect(), self.deadline)
     }
 }
 

@@ -7,6 +7,8 @@
 
 mod budget;
 mod containers;
+#[cfg(test)]
+mod deadline;
 mod explain;
 mod minimal;
 mod nearby;
@@ -28,16 +30,17 @@ use crate::model::Model;
 use crate::verdict::{Verdict, Witness};
 use budget::{Allowance, Spent};
 use containers::Contradiction;
-use problem::{Call, Problem};
+use problem::{Call, Problem, Unjudged};
 use registers::Judged;
 use search::Found;
 use told::Told;
 
-/// When a search is given up.
+/// When a check is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How long the whole check may take. What has been found to be invalid by then is still shrunk, for at most a
-    /// tenth of this and at most two seconds.
+    /// How long the judging may take. It begins when the last event was taken: how fast those come is up to who brings
+    /// them. What was found by then is told within a tenth of a second: how far an order goes, or of what is invalid a
+    /// contradiction that is perhaps not as small as it gets.
     pub time: Duration,
     /// How many bytes the configurations may take that a search remembers, of all keys together.
     pub memory: usize,
@@ -158,10 +161,7 @@ impl<M: Model> Keys<M> {
             }
         }
         judgement.verdict = match (broken, gave_up) {
-            (Some(broken), _) => {
-                let deadline = deadline + (limits.time / 10).min(GRACE);
-                Verdict::Invalid { witness: broken.witness(tape, model, &allowance.until(deadline), deadline) }
-            }
+            (Some(broken), _) => Verdict::Invalid { witness: broken.witness(tape, model, &allowance.with_grace()) },
             (None, Some((reason, prefix))) => {
                 judgement.prefix = prefix;
                 unknown(reason)
@@ -200,19 +200,16 @@ struct Broken<M: Model> {
     at: u32,
 }
 
-/// How long shrinking may go on after the deadline of the check, which has its answer already: so long, and at most a tenth
-/// of the time that the check had.
-const GRACE: Duration = Duration::from_secs(2);
-
 impl<M: Model> Broken<M> {
     fn by_contradiction(key: Option<String>, problem: Problem<M>, contradiction: Contradiction) -> Self {
         let calls: Vec<Call<M::Op>> =
             contradiction.calls().into_iter().map(|call| problem.calls[call].clone()).collect();
-        let at = calls.iter().filter(|call| call.must).map(|call| call.end).max().unwrap_or(0);
+        let at = problem::last_return(&calls).unwrap_or(0);
         Broken { key, problem, calls, contradiction: Some(contradiction), at }
     }
 
-    fn witness(self, tape: &dyn Tape, model: &M, allowance: &Allowance, deadline: Instant) -> Witness {
+    fn witness(self, tape: &dyn Tape, model: &M, allowance: &Allowance) -> Witness {
+        let deadline = allowance.deadline();
         let calls = match self.contradiction {
             Some(_) => self.calls,
             None if model.family().is_container() => containers::shrink(model, &self.problem, self.calls, deadline),
@@ -235,7 +232,7 @@ impl<M: Model> Broken<M> {
             None => explain::explain(model, &self.problem, &calls, &told),
         };
         // What returned after all that matters had, returned too late to prove anything.
-        let last = calls.iter().filter(|call| call.must).map(|call| call.end as usize).max().unwrap_or(usize::MAX);
+        let last = problem::last_return(&calls).map_or(usize::MAX, |last| last as usize);
         let proof = calls.iter().filter_map(|call| told.operation(call)).flat_map(|operation| {
             let in_time = operation.ret.is_some_and(|ret| ret <= last);
             [Some(operation.invoke), operation.completion.filter(|_| in_time)]
@@ -256,8 +253,14 @@ fn one_key<M: Model>(
     limits: &Limits,
 ) -> Answer<M> {
     let answer = |decider, found| Answer { decider, found };
-    if let Err(reason) = problem.close(model) {
-        return answer(Decider::Search, Finding::GaveUp { reason, prefix: None });
+    match problem.close(model, &mut allowance.share()) {
+        Ok(()) => {}
+        Err(Unjudged::Unreadable(reason)) => {
+            return answer(Decider::Search, Finding::GaveUp { reason, prefix: None });
+        }
+        Err(Unjudged::Spent(spent)) => {
+            return answer(Decider::Search, gave_up(key, &problem, (spent, Vec::new()), limits));
+        }
     }
     let (decider, judged) = containers::judge(model, &problem, allowance);
     match judged {
@@ -268,17 +271,20 @@ fn one_key<M: Model>(
             return answer(decider, Finding::Broken(Box::new(Broken::by_contradiction(key, problem, contradiction))));
         }
         containers::Judged::GaveUp(spent) => {
-            let reason = format!("{}{}", of_key(key.as_deref()), ran_out(spent, limits));
-            return answer(decider, Finding::GaveUp { reason, prefix: None });
+            return answer(decider, gave_up(key, &problem, (spent, Vec::new()), limits));
         }
         containers::Judged::NotOfThisKind => {}
     }
-    match registers::judge(model, &problem) {
+    let judged = match registers::judge(model, &problem, &mut allowance.share()) {
+        Ok(judged) => judged,
+        Err(spent) => return answer(Decider::UniqueValues, gave_up(key, &problem, (spent, Vec::new()), limits)),
+    };
+    match judged {
         Judged::Order(order, decider) => answer(decider, Finding::Order(linearization(&problem, key, order))),
         Judged::Refuted(refuted, decider) => {
             let calls = problem.part(model, &refuted);
             problem.restore_expired();
-            let at = calls.iter().filter(|call| call.must).map(|call| call.end).max().unwrap_or(0);
+            let at = problem::last_return(&calls).unwrap_or(0);
             answer(decider, Finding::Broken(Box::new(Broken { key, problem, calls, contradiction: None, at })))
         }
         Judged::Undecided => answer(Decider::Search, by_search(key, problem, model, allowance, limits)),
@@ -300,30 +306,30 @@ fn by_search<M: Model>(
             let calls = shrink::until(model, &problem.calls, at);
             Finding::Broken(Box::new(Broken { key, problem, calls, contradiction: None, at }))
         }
-        Found::GaveUp { spent, prefix } => {
-            let ran_out = ran_out(spent, limits);
-            let (ordered, all) = (prefix.len(), problem.calls.len());
-            let named = of_key(key.as_deref());
-            let reason = format!("{named}{ran_out} after {ordered} of {all} operations were put in order");
-            Finding::GaveUp { reason, prefix: Some(linearization(&problem, key, prefix)) }
-        }
+        Found::GaveUp { spent, prefix } => gave_up(key, &problem, (spent, prefix), limits),
     }
+}
+
+/// That this ran out when these calls were in order.
+fn gave_up<M: Model>(
+    key: Option<String>,
+    problem: &Problem<M>,
+    (spent, prefix): (Spent, Vec<usize>),
+    limits: &Limits,
+) -> Finding<M> {
+    let ran_out = match spent {
+        Spent::Time => format!("out of time ({:?})", limits.time),
+        Spent::Memory => format!("out of memory ({} bytes)", limits.memory),
+    };
+    let named = key.as_ref().map_or_else(String::new, |key| format!("key `{key}`: "));
+    let (ordered, all) = (prefix.len(), problem.calls.len());
+    let reason = format!("{named}{ran_out} after {ordered} of {all} operations were put in order");
+    Finding::GaveUp { reason, prefix: Some(linearization(problem, key, prefix)) }
 }
 
 /// An order of calls as positions in the history.
 fn linearization<M: Model>(problem: &Problem<M>, key: Option<String>, order: Vec<usize>) -> Linearization {
     Linearization { key, order: order.into_iter().map(|call| problem.calls[call].start as usize).collect() }
-}
-
-fn ran_out(spent: Spent, limits: &Limits) -> String {
-    match spent {
-        Spent::Time => format!("out of time ({:?})", limits.time),
-        Spent::Memory => format!("out of memory ({} bytes)", limits.memory),
-    }
-}
-
-fn of_key(key: Option<&str>) -> String {
-    key.map_or_else(String::new, |key| format!("key `{key}`: "))
 }
 
 fn unknown(reason: String) -> Verdict {

@@ -12,9 +12,9 @@
 //! The part is made four times as long until it has none, so that it costs as much as a few searches of the last.
 
 use super::budget::Allowance;
-use super::problem::{Call, Problem, expire};
-use super::search::{Found, search};
-use super::shrink::until;
+use super::problem::{Call, Problem};
+use super::search::Found;
+use super::shrink::{search_part, until};
 use crate::model::{Family, Model};
 
 /// So many calls are shrunk as they are.
@@ -30,11 +30,10 @@ pub(super) fn nearby<M: Model>(
     let mut size = FEW;
     while model.family() == Family::Register && size < calls.len() {
         if let Some(mut part) = closed(model, &calls, calls.len() - size) {
-            drop(expire(model, &mut part));
-            match search(model, &problem.init, &part, allowance) {
-                Found::Stuck { blocker } => return until(model, &part, part[blocker].end),
-                Found::GaveUp { .. } => return calls,
-                Found::Order(_) => {}
+            match search_part(model, &problem.init, &mut part, allowance) {
+                Ok(Found::Stuck { blocker }) => return until(model, &part, part[blocker].end),
+                Ok(Found::Order(_)) => {}
+                Ok(Found::GaveUp { .. }) | Err(_) => return calls,
             }
         }
         size *= 4;
@@ -127,9 +126,8 @@ mod tests {
             let calls = legal(rng, &mut data, init);
             for from in (0..calls.len()).step_by(5) {
                 let Some(mut part) = closed(&model, &calls, from) else { continue };
-                drop(expire(&model, &mut part));
                 let allowance = Allowance::new(std::time::Instant::now() + Duration::from_secs(60), 1 << 30);
-                let found = search(&model, &init, &part, &allowance);
+                let found = search_part(&model, &init, &mut part, &allowance).expect("a minute is enough");
                 assert!(matches!(found, Found::Order(_)), "seed {seed}, from {from}: {found:?}\n{part:?}");
                 parts += 1;
             }

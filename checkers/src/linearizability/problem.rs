@@ -2,6 +2,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::budget::{Budget, Spent};
 use super::containers;
 use crate::history::{Operation, Outcome, Process};
 use crate::model::{Data, Datum, Family, Meaning, Model};
@@ -41,6 +42,20 @@ pub(super) struct Problem<M: Model> {
     processes: FxHashMap<Process, u32>,
     /// Why the operations cannot be read by the model: of the first that cannot.
     unreadable: Option<String>,
+}
+
+/// Why the calls cannot be judged.
+#[derive(Debug)]
+pub(super) enum Unjudged {
+    /// The model cannot read an operation; the text names its events.
+    Unreadable(String),
+    Spent(Spent),
+}
+
+impl From<Spent> for Unjudged {
+    fn from(spent: Spent) -> Self {
+        Unjudged::Spent(spent)
+    }
 }
 
 impl<M: Model> Problem<M> {
@@ -93,16 +108,17 @@ impl<M: Model> Problem<M> {
     /// All operations were taken: those that cannot matter go.
     ///
     /// # Errors
-    /// An operation that the model cannot read; the error names its events.
-    pub(super) fn close(&mut self, model: &M) -> Result<(), String> {
+    /// An operation that the model cannot read, or that there is no time for it.
+    pub(super) fn close(&mut self, model: &M, budget: &mut Budget<'_>) -> Result<(), Unjudged> {
         if let Some(reason) = self.unreadable.take() {
-            return Err(reason);
+            return Err(Unjudged::Unreadable(reason));
         }
+        budget.look()?;
         if !self.calls.is_sorted_by_key(|call| call.start) {
             self.calls.sort_unstable_by_key(|call| call.start);
         }
         self.versions.sort_unstable();
-        self.expired = expire(model, &mut self.calls);
+        self.expired = expire(model, &mut self.calls, budget)?;
         Ok(())
     }
 
@@ -122,6 +138,11 @@ impl<M: Model> Problem<M> {
     }
 }
 
+/// The last return of those that happened.
+pub(super) fn last_return<Op>(calls: &[Call<Op>]) -> Option<u32> {
+    calls.iter().filter(|call| call.must).map(|call| call.end).max()
+}
+
 fn position(position: usize) -> u32 {
     u32::try_from(position).expect("a history that fits into memory has fewer than 2^32 events")
 }
@@ -135,26 +156,32 @@ fn position(position: usize) -> u32 {
 /// followed by an operation that replaces the state whatever it was, or by nothing, and the order without X is legal
 /// as well. By induction none need be taken after its end. An operation that observes its own product (a cas from v
 /// to v) leaves the state alone and does not count as an observer of itself.
-pub(super) fn expire<M: Model>(model: &M, calls: &mut Vec<Call<M::Op>>) -> Vec<Call<M::Op>> {
+pub(super) fn expire<M: Model>(
+    model: &M,
+    calls: &mut Vec<Call<M::Op>>,
+    budget: &mut Budget<'_>,
+) -> Result<Vec<Call<M::Op>>, Spent> {
     if calls.iter().all(|call| call.must) {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     if model.family().is_container() {
-        containers::expire(model, calls);
+        containers::expire(model, calls, budget)?;
     }
     if model.family() != Family::Register {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let mut expiring = Expiring::default();
     for (at, call) in calls.iter_mut().enumerate().filter(|(_, call)| !call.must) {
         call.end = 0;
         expiring.add(at as u32, model.produces(&call.op));
+        budget.work(1)?;
     }
     for call in calls.iter().filter(|call| call.must) {
         expiring.observe(model.observes(&call.op), call.end);
+        budget.work(1)?;
     }
-    expiring.set_ends(model, calls);
-    calls.extract_if(.., |call| !call.must && call.end <= call.start).collect()
+    expiring.set_ends(model, calls, budget)?;
+    Ok(calls.extract_if(.., |call| !call.must && call.end <= call.start).collect())
 }
 
 /// The products of what may have happened.
@@ -187,7 +214,12 @@ impl Expiring {
 
     /// What may have happened observes too, until its own end. From the latest end on down, so that the first that
     /// reaches a product is the last.
-    fn set_ends<M: Model>(mut self, model: &M, calls: &mut [Call<M::Op>]) {
+    fn set_ends<M: Model>(
+        mut self,
+        model: &M,
+        calls: &mut [Call<M::Op>],
+        budget: &mut Budget<'_>,
+    ) -> Result<(), Spent> {
         self.producers.sort_unstable();
         let mut by_end: Vec<(u32, u32)> = (0..).zip(&self.last).map(|(slot, &last)| (last, slot)).collect();
         by_end.sort_unstable_by(|one, other| other.cmp(one));
@@ -200,6 +232,7 @@ impl Expiring {
                 }
                 let from = self.producers.partition_point(|producer| producer.0 < slot);
                 for &(_, at) in self.producers[from..].iter().take_while(|producer| producer.0 == slot) {
+                    budget.work(1)?;
                     let call = &mut calls[at as usize];
                     call.end = last;
                     // What was called only after its end is never taken, and observes nothing.
@@ -209,5 +242,6 @@ impl Expiring {
                 }
             }
         }
+        Ok(())
     }
 }

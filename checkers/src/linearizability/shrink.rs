@@ -12,7 +12,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::budget::Allowance;
+use super::budget::{Allowance, Spent};
 use super::problem::{Call, NEVER, Problem, expire};
 use super::search::{Found, search};
 use super::sources::needed_by;
@@ -151,9 +151,28 @@ impl<M: Model> Shrinking<'_, M> {
     }
 
     fn has_no_order(&self, kept: &[usize]) -> bool {
-        let mut calls = self.part(kept);
-        drop(expire(self.model, &mut calls));
-        let allowance = Allowance::new(self.deadline, PER_ATTEMPT);
-        matches!(search(self.model, self.init, &calls, &allowance), Found::Stuck { .. })
+        has_no_order(self.model, self.init, self.part(kept), self.deadline)
     }
+}
+
+/// Whether it is certain by the deadline that these calls have no legal order.
+pub(super) fn has_no_order<M: Model>(
+    model: &M,
+    init: &M::State,
+    mut calls: Vec<Call<M::Op>>,
+    deadline: Instant,
+) -> bool {
+    let allowance = Allowance::new(deadline, PER_ATTEMPT);
+    matches!(search_part(model, init, &mut calls, &allowance), Ok(Found::Stuck { .. }))
+}
+
+/// Searches a part of the calls by itself, without those that cannot matter in it.
+pub(super) fn search_part<M: Model>(
+    model: &M,
+    init: &M::State,
+    part: &mut Vec<Call<M::Op>>,
+    allowance: &Allowance,
+) -> Result<Found, Spent> {
+    drop(expire(model, part, &mut allowance.share())?);
+    Ok(search(model, init, part, allowance))
 }

@@ -46,7 +46,7 @@ use crate::verify;
 /// makes a check faster or its words better.
 pub trait Model: Sync {
     /// What the object remembers.
-    type State: Clone + Eq + Hash + Debug + Send;
+    type State: Clone + Eq + Hash + Debug + Send + 'static;
     /// One operation with its result, as far as it is known.
     type Op: Clone + Eq + Hash + Debug + Send + Sync;
 

@@ -20,6 +20,7 @@ use std::ops::Range;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use super::super::budget::{Budget, Spent};
 use super::super::problem::{NEVER, Problem};
 use crate::model::{Access, Datum, Item, Model};
 
@@ -76,6 +77,13 @@ pub(super) enum Unclear {
     NotUnique,
     /// These calls contradict each other: one took what was not there yet, or what another took.
     Refuted(Vec<usize>),
+    Spent(Spent),
+}
+
+impl From<Spent> for Unclear {
+    fn from(spent: Spent) -> Self {
+        Unclear::Spent(spent)
+    }
 }
 
 /// The operations on one value.
@@ -88,11 +96,12 @@ struct Calls {
 
 impl Contents {
     /// The contents of a problem in which each value was put in at most once.
-    pub(super) fn new<M: Model>(model: &M, problem: &Problem<M>) -> Result<Contents, Unclear> {
+    pub(super) fn new<M: Model>(model: &M, problem: &Problem<M>, budget: &mut Budget<'_>) -> Result<Contents, Unclear> {
         let mut places: FxHashMap<Datum, usize> = FxHashMap::default();
         let mut values: Vec<(Item, Calls)> = Vec::new();
         let (mut voids, mut lost): (Vec<usize>, usize) = (Vec::new(), 0);
         for (at, call) in problem.calls.iter().enumerate() {
+            budget.work(1)?;
             let mut calls = |item: Item| {
                 let place = *places.entry(item.value).or_insert(values.len());
                 if place == values.len() {
@@ -116,7 +125,7 @@ impl Contents {
                 _ => return Err(Unclear::NotUnique),
             }
         }
-        Moments::new(problem).contents(&values, &voids, lost)
+        Moments::new(problem, budget)?.contents(&values, (&voids, lost), budget)
     }
 
     /// Some of the values and of the operations that found nothing, by themselves.
@@ -148,7 +157,7 @@ struct Moments {
 }
 
 impl Moments {
-    fn new<M: Model>(problem: &Problem<M>) -> Moments {
+    fn new<M: Model>(problem: &Problem<M>, budget: &mut Budget<'_>) -> Result<Moments, Spent> {
         let mut events: Vec<(u32, u32)> = Vec::with_capacity(2 * problem.calls.len());
         for (at, call) in (0u32..).zip(&problem.calls) {
             events.push((call.start, 2 * at));
@@ -156,22 +165,35 @@ impl Moments {
                 events.push((call.end, 2 * at + 1));
             }
         }
+        budget.look()?;
         events.sort_unstable();
+        budget.look()?;
         let end = events.len() as u32;
         let mut spans = vec![0..end; problem.calls.len()];
         for (moment, (_, event)) in (0u32..).zip(events) {
             let span = &mut spans[event as usize / 2];
             *(if event % 2 == 0 { &mut span.start } else { &mut span.end }) = moment;
+            budget.work(1)?;
         }
-        Moments { spans, end }
+        Ok(Moments { spans, end })
     }
 
-    fn contents(self, values: &[(Item, Calls)], voids: &[usize], lost: usize) -> Result<Contents, Unclear> {
+    fn contents(
+        self,
+        values: &[(Item, Calls)],
+        (voids, lost): (&[usize], usize),
+        budget: &mut Budget<'_>,
+    ) -> Result<Contents, Unclear> {
         let Moments { spans, end } = self;
-        if let Some((_, refuted)) = values.iter().filter_map(|(_, calls)| impossible(&spans, calls)).min() {
+        let mut refuted: Option<(u32, Vec<usize>)> = None;
+        for (_, calls) in values {
+            budget.work(1)?;
+            refuted = impossible(&spans, calls).into_iter().chain(refuted).min();
+        }
+        if let Some((_, refuted)) = refuted {
             return Err(Unclear::Refuted(refuted));
         }
-        let contents = values.iter().filter_map(|(item, calls)| {
+        let content = |(item, calls): &(Item, Calls)| {
             let (item, taken_by) = (*item, calls.takings.first().copied());
             let put_by = calls.put?;
             let put = spans[put_by].clone();
@@ -183,8 +205,13 @@ impl Moments {
             let taken = spans[taken_by].start.max(put.start)..spans[taken_by].end;
             let put = put.start..put.end.min(taken.end);
             Some(Content { item, put_by, put, taken_by: Some(taken_by), taken })
-        });
-        let values: Vec<Content> = contents.collect();
+        };
+        let mut contents: Vec<Content> = Vec::with_capacity(values.len());
+        for calls in values {
+            budget.work(1)?;
+            contents.extend(content(calls));
+        }
+        let values = contents;
         let voids = voids.iter().map(|&call| Void { call, span: spans[call].clone() }).collect();
         let left = values.iter().any(|value| value.taken_by.is_none());
         Ok(Contents { values, voids, lost: if left { lost } else { 0 }, end })

@@ -1,5 +1,7 @@
 //! Which moments are covered by spans of time.
 
+use super::super::budget::Budget;
+use super::Refused;
 use super::contents::{Content, Contents, Part, Span, Void};
 
 /// Moments, covered or free. All that is asked or added costs next to nothing: a forest of disjoint sets, in which each
@@ -39,19 +41,24 @@ impl Cover {
 ///
 /// # Errors
 /// One that has no such moment, with the fewest values of which at any moment one was there for sure.
-pub(super) fn place_voids(contents: &Contents) -> Result<Vec<u32>, Vec<Part>> {
+pub(super) fn place_voids(contents: &Contents, budget: &mut Budget<'_>) -> Result<Vec<u32>, Refused> {
     if contents.voids.is_empty() {
         return Ok(Vec::new());
     }
     let mut cover = Cover::new(contents.end);
-    contents.values.iter().for_each(|value| cover.add(value.surely()));
+    for value in &contents.values {
+        budget.work(1)?;
+        cover.add(value.surely());
+    }
     let place = |(at, void): (usize, &Void)| {
         let moment = cover.free_from(void.span.start);
         if moment < void.span.end { Ok(moment) } else { Err(at) }
     };
+    budget.look()?;
     contents.voids.iter().enumerate().map(place).collect::<Result<Vec<u32>, usize>>().map_err(|void| {
         let surely = contents.values.iter().map(Content::surely).enumerate();
-        chain(surely, &contents.voids[void].span).into_iter().map(Part::Value).chain([Part::Void(void)]).collect()
+        let chain = chain(surely, &contents.voids[void].span).into_iter().map(Part::Value);
+        Refused::Parts(chain.chain([Part::Void(void)]).collect())
     })
 }
 

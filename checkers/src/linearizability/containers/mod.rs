@@ -21,10 +21,9 @@ mod stack;
 mod tree;
 mod words;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::GRACE;
-use super::budget::{Allowance, Spent};
+use super::budget::{Allowance, Budget, Spent};
 use super::problem::Problem;
 use crate::judgement::Decider;
 use crate::model::{Family, Model};
@@ -73,8 +72,29 @@ impl Contradiction {
     }
 }
 
-/// What finds a legal order of contents, or parts of them that have none.
-type Order = fn(&Contents) -> Result<Vec<usize>, Vec<Part>>;
+/// Why no legal order was found.
+enum Refused {
+    /// These parts of the contents have none.
+    Parts(Vec<Part>),
+    Spent(Spent),
+}
+
+impl From<Spent> for Refused {
+    fn from(spent: Spent) -> Self {
+        Refused::Spent(spent)
+    }
+}
+
+/// What finds a legal order of contents.
+type Order = fn(&Contents, &mut Budget<'_>) -> Result<Vec<usize>, Refused>;
+
+/// How long a contradiction may be made smaller, as long as the check has time.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Until when.
+fn patience(allowance: &Allowance) -> Instant {
+    allowance.with_grace().deadline().min(Instant::now() + PATIENCE)
+}
 
 /// Judges a problem, if it is of this kind.
 pub(super) fn judge<M: Model>(model: &M, problem: &Problem<M>, allowance: &Allowance) -> (Decider, Judged) {
@@ -85,36 +105,43 @@ pub(super) fn judge<M: Model>(model: &M, problem: &Problem<M>, allowance: &Allow
         Family::Set => return (Decider::Set, set::judge(model, problem, allowance)),
         _ => return (Decider::Search, Judged::NotOfThisKind),
     };
-    let judged = match Contents::new(model, problem) {
-        Ok(contents) => judge_contents(contents, order),
+    let judged = match Contents::new(model, problem, &mut allowance.share()) {
+        Ok(contents) => judge_contents(contents, order, allowance),
         Err(Unclear::Refuted(calls)) => Judged::Refuted(Contradiction(Why::Value(calls))),
         Err(Unclear::NotUnique) => Judged::NotOfThisKind,
+        Err(Unclear::Spent(spent)) => Judged::GaveUp(spent),
     };
     (decider, judged)
 }
 
-fn judge_contents(contents: Contents, order: Order) -> Judged {
-    let parts = match order(&contents) {
+fn judge_contents(contents: Contents, order: Order, allowance: &Allowance) -> Judged {
+    let budget = &mut allowance.share();
+    let parts = match order(&contents, budget) {
         Ok(order) => return Judged::Order(order),
-        Err(parts) => parts,
+        Err(Refused::Parts(parts)) => parts,
+        Err(Refused::Spent(spent)) => return Judged::GaveUp(spent),
     };
     let is_left = |part: &Part| matches!(part, Part::Value(value) if contents.values[*value].taken_by.is_none());
     if contents.lost == 0 || !parts.iter().any(is_left) {
-        return refuted(&contents, parts, order);
+        return refuted(&contents, parts, order, allowance);
     }
     // What was left may have been taken by an operation whose answer was lost, so that nothing follows from it. The rest
     // may contradict itself without it.
     let mut rest = contents;
     rest.values.retain(|value| value.taken_by.is_some());
-    match order(&rest) {
+    match order(&rest, budget) {
         Ok(_) => Judged::NotOfThisKind,
-        Err(parts) => refuted(&rest, parts, order),
+        Err(Refused::Parts(parts)) => refuted(&rest, parts, order, allowance),
+        Err(Refused::Spent(spent)) => Judged::GaveUp(spent),
     }
 }
 
-fn refuted(contents: &Contents, parts: Vec<Part>, order: Order) -> Judged {
-    let deadline = Instant::now() + GRACE;
-    let parts = reduce::reduce(parts, deadline, |parts| order(&contents.part(parts)).is_err());
+fn refuted(contents: &Contents, parts: Vec<Part>, order: Order, allowance: &Allowance) -> Judged {
+    let contradict = |parts: &[Part]| {
+        let refused = order(&contents.part(parts), &mut allowance.with_grace().share());
+        matches!(refused, Err(Refused::Parts(_)))
+    };
+    let parts = reduce::reduce(parts, patience(allowance), contradict);
     let mut contents = contents.part(&parts);
     contents.values.sort_by_key(|value| value.put.end);
     Judged::Refuted(Contradiction(Why::Contents(contents)))

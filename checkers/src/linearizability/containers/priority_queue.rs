@@ -12,23 +12,27 @@
 //! then all is put in that stays. All of it costs n log n, for sorting. (Decrease and conquer by priority, as in Lee and Mathur, 2024, arXiv
 //! 2410.04581.)
 
+use super::super::budget::Budget;
+use super::Refused;
 use super::contents::{Content, Contents, Part, Span};
 use super::cover::{Cover, chain};
 
 /// A legal order of the calls, or values and calls that have none.
-pub(super) fn order(contents: &Contents) -> Result<Vec<usize>, Vec<Part>> {
+pub(super) fn order(contents: &Contents, budget: &mut Budget<'_>) -> Result<Vec<usize>, Refused> {
     let mut by_priority: Vec<usize> = (0..contents.values.len()).collect();
     by_priority.sort_unstable_by_key(|&at| contents.values[at].item);
     let placed = Vec::with_capacity(2 * contents.values.len() + contents.voids.len());
     let mut placing = Placing { contents, cover: Cover::new(contents.end), placed };
     for value in by_priority {
-        placing.place(value)?;
+        budget.work(1)?;
+        placing.place(value).map_err(Refused::Parts)?;
     }
     for (at, void) in contents.voids.iter().enumerate() {
         let moment = placing.cover.free_from(void.span.start);
         if moment >= void.span.end {
-            return Err(placing.refuted(Part::Void(at), &void.span, |_| true));
+            return Err(Refused::Parts(placing.refuted(Part::Void(at), &void.span, |_| true)));
         }
+        budget.work(1)?;
         placing.placed.push((moment, Turn::Out, void.call));
     }
     placing.placed.sort_by_key(|&(moment, turn, _)| (moment, turn));

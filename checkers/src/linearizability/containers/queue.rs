@@ -26,12 +26,14 @@
 //!
 //! All of it costs n log n, for sorting.
 
-use super::contents::{Content, Contents, Part};
+use super::super::budget::Budget;
+use super::Refused;
+use super::contents::{Content, Contents, Part, Span};
 use super::cover::place_voids;
 
 /// A legal order of the calls, or a few values and calls that have none.
-pub(super) fn order(contents: &Contents) -> Result<Vec<usize>, Vec<Part>> {
-    let places = place_voids(contents)?;
+pub(super) fn order(contents: &Contents, budget: &mut Budget<'_>) -> Result<Vec<usize>, Refused> {
+    let places = place_voids(contents, budget)?;
     let mut voids: Vec<(u32, usize)> =
         places.into_iter().zip(&contents.voids).map(|(moment, void)| (moment, void.call)).collect();
     voids.sort_unstable();
@@ -45,11 +47,11 @@ pub(super) fn order(contents: &Contents) -> Result<Vec<usize>, Vec<Part>> {
         let end = same[0].0;
         let epoch;
         (epoch, rest) = rest.split_at(rest.partition_point(|&at| values[at].due() <= end));
-        order.extend(Epoch::new(values, epoch).order(begin, contents.end)?);
+        order.extend(Epoch::new(values, epoch).order(begin..contents.end, budget)?);
         order.extend(same.iter().map(|(_, call)| *call));
         begin = end;
     }
-    order.extend(Epoch::new(values, rest).order(begin, contents.end)?);
+    order.extend(Epoch::new(values, rest).order(begin..contents.end, budget)?);
     Ok(order)
 }
 
@@ -103,20 +105,22 @@ impl<'a> Epoch<'a> {
     }
 
     /// The calls of the epoch, from the moment at which it begins; what is not taken before the end of time is left there.
-    fn order(mut self, begin: u32, end: u32) -> Result<Vec<usize>, Vec<Part>> {
-        let line = self.line()?;
-        let (mut put_at, mut taken_at) = (begin, begin);
+    fn order(mut self, time: Span, budget: &mut Budget<'_>) -> Result<Vec<usize>, Refused> {
+        let line = self.line(budget)?;
+        let (mut put_at, mut taken_at) = (time.start, time.start);
         let (mut puts, mut takes) = (Vec::with_capacity(line.len()), Vec::with_capacity(line.len()));
         for at in line {
+            budget.work(1)?;
             let value = self.values[at].1;
             put_at = put_at.max(value.put.start);
             taken_at = taken_at.max(value.taken.start).max(put_at);
             puts.push((put_at, value.put_by));
-            takes.extend(value.taken_by.filter(|_| taken_at < end).map(|call| (taken_at, call)));
+            takes.extend(value.taken_by.filter(|_| taken_at < time.end).map(|call| (taken_at, call)));
         }
         let mut order = Vec::with_capacity(puts.len() + takes.len());
         let mut takes = takes.into_iter().peekable();
         for (moment, put) in puts {
+            budget.work(1)?;
             while let Some((_, take)) = takes.next_if(|(taken_at, _)| *taken_at < moment) {
                 order.push(take);
             }
@@ -127,13 +131,15 @@ impl<'a> Epoch<'a> {
     }
 
     /// The values in the order in which they stand in the queue.
-    fn line(&mut self) -> Result<Vec<usize>, Vec<Part>> {
+    fn line(&mut self, budget: &mut Budget<'_>) -> Result<Vec<usize>, Refused> {
         let mut puts = Waiting::new(self.values.iter().map(|(_, value)| (value.put.start, value.put.end)));
         let mut takes = Waiting::new(self.values.iter().map(|(_, value)| (value.taken.start, value.taken.end)));
         let mut in_one = vec![false; self.values.len()];
         let mut ready: Vec<usize> = Vec::new();
         let mut line = Vec::with_capacity(self.values.len());
+        budget.look()?;
         loop {
+            budget.work(1)?;
             let (first_put, first_taken) = (puts.first(&self.done), takes.first(&self.done));
             let both = |at: &usize| std::mem::replace(&mut in_one[*at], true);
             let more = std::iter::from_fn(|| puts.ready()).chain(std::iter::from_fn(|| takes.ready()));
@@ -144,7 +150,8 @@ impl<'a> Epoch<'a> {
                     line.push(at);
                 }
                 (None, Some(overtaken), Some(overtaking)) => {
-                    return Err([overtaken, overtaking].map(|at| Part::Value(self.values[at].0)).to_vec());
+                    let parts = [overtaken, overtaking].map(|at| Part::Value(self.values[at].0));
+                    return Err(Refused::Parts(parts.to_vec()));
                 }
                 _ => return Ok(line),
             }

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::super::budget::Allowance;
-use super::super::problem::{Call, Problem};
+use super::super::budget::{Allowance, Budget, Spent};
+use super::super::problem::{Call, Problem, last_return};
 use super::super::search::{Found, search};
 use super::super::shrink::{PER_ATTEMPT, until};
 use super::reduce::reduce;
@@ -22,14 +22,23 @@ use crate::model::{Access, Datum, Model};
 /// A value that may have been put in, and that nobody is known to have taken, can be left out of a legal order, with
 /// the operation of unknown outcome that took it there, if one did. And if as many takings are known as values can have
 /// been put in, then none is left for those of which nobody knows what they took.
-pub(in super::super) fn expire<M: Model>(model: &M, calls: &mut Vec<Call<M::Op>>) {
+pub(in super::super) fn expire<M: Model>(
+    model: &M,
+    calls: &mut Vec<Call<M::Op>>,
+    budget: &mut Budget<'_>,
+) -> Result<(), Spent> {
     let access = |call: &Call<M::Op>| model.container(&call.op);
-    let taken: FxHashSet<Datum> = calls.iter().filter_map(|call| taken(access(call))).collect();
-    let is_missed = |call: &Call<M::Op>| put(access(call)).is_none_or(|value| taken.contains(&value));
-    calls.retain(|call| call.must || is_missed(call));
-    if unsettled(model, calls).is_empty() {
-        calls.retain(|call| access(call) != Some(Access::TookSomething));
+    let mut all_taken: FxHashSet<Datum> = FxHashSet::default();
+    for call in calls.iter() {
+        budget.work(1)?;
+        all_taken.extend(taken(access(call)));
     }
+    let is_missed = |call: &Call<M::Op>| put(access(call)).is_none_or(|value| all_taken.contains(&value));
+    calls.retain(|call| call.must || is_missed(call));
+    if unsettled(model, calls, budget)?.is_empty() {
+        calls.retain(|call| call.must || access(call) != Some(Access::TookSomething));
+    }
+    Ok(())
 }
 
 /// The few calls that have no legal order, out of some that have none.
@@ -39,12 +48,13 @@ pub(in super::super) fn shrink<M: Model>(
     calls: Vec<Call<M::Op>>,
     deadline: Instant,
 ) -> Vec<Call<M::Op>> {
-    let unsettled = unsettled(model, &problem.calls);
+    let allowance = Allowance::new(deadline, usize::MAX);
+    let Ok(unsettled) = unsettled(model, &problem.calls, &mut allowance.share()) else { return calls };
     let shrinking = Shrinking { model, problem, unsettled, deadline };
     let mut calls = calls;
     loop {
         let part = shrinking.smaller(&calls);
-        let last = part.iter().filter(|call| call.must).map(|call| call.end).max();
+        let last = last_return(&part);
         // What is left may show it earlier, and some of it be needed no more.
         match shrinking.stuck(&part).filter(|stuck| Some(*stuck) < last) {
             Some(stuck) => calls = until(model, &part, stuck),
@@ -54,9 +64,10 @@ pub(in super::super) fn shrink<M: Model>(
 }
 
 /// The values of which more can have been put in than are known to have been taken.
-fn unsettled<M: Model>(model: &M, calls: &[Call<M::Op>]) -> FxHashSet<Datum> {
+fn unsettled<M: Model>(model: &M, calls: &[Call<M::Op>], budget: &mut Budget<'_>) -> Result<FxHashSet<Datum>, Spent> {
     let mut left: FxHashMap<Datum, i64> = FxHashMap::default();
     for call in calls {
+        budget.work(1)?;
         let access = model.container(&call.op);
         if let Some(value) = put(access) {
             *left.entry(value).or_default() += 1;
@@ -64,7 +75,7 @@ fn unsettled<M: Model>(model: &M, calls: &[Call<M::Op>]) -> FxHashSet<Datum> {
             *left.entry(value).or_default() -= 1;
         }
     }
-    left.into_iter().filter(|(_, left)| *left > 0).map(|(value, _)| value).collect()
+    Ok(left.into_iter().filter(|(_, left)| *left > 0).map(|(value, _)| value).collect())
 }
 
 fn put(access: Option<Access>) -> Option<Datum> {

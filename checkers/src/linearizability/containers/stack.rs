@@ -29,24 +29,30 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::super::budget::Budget;
+use super::Refused;
 use super::contents::{Contents, Part, Span};
 use super::cover::{chain, place_voids};
 use super::tree::{OUT, Tree};
 
 /// A legal order of the calls, or a few values and calls that have none.
-pub(super) fn order(contents: &Contents) -> Result<Vec<usize>, Vec<Part>> {
-    let places = place_voids(contents)?;
+pub(super) fn order(contents: &Contents, budget: &mut Budget<'_>) -> Result<Vec<usize>, Refused> {
+    let places = place_voids(contents, budget)?;
     let mut order = Order { placed: Vec::with_capacity(2 * contents.values.len()), end: contents.end };
     for (moment, void) in places.into_iter().zip(&contents.voids) {
         order.placed.push((moment, Turn::Between, void.call));
     }
     let fleeting = contents.values.iter().filter(|value| value.surely().is_empty());
     for value in fleeting {
+        budget.work(1)?;
         // Both sort alike, and the sort is stable.
         order.placed.push((value.due(), Turn::Fleeting(value.put_by), value.put_by));
         order.placed.extend(value.taken_by.map(|call| (value.due(), Turn::Fleeting(value.put_by), call)));
     }
-    Stretches::new(contents).judge(&mut order)?;
+    budget.look()?;
+    let stretches = Stretches::new(contents);
+    budget.look()?;
+    stretches.judge(&mut order, budget)?;
     order.placed.sort_by_key(|&(moment, turn, _)| (moment, turn));
     Ok(order.placed.into_iter().map(|(_, _, call)| call).collect())
 }
@@ -63,6 +69,9 @@ enum Turn {
     /// A value is put at the bottom of its stretch; the deeper the stretch, the greater the number.
     Put(i64),
 }
+
+/// Of the trees, to find its bottom and to split it.
+const STEPS_PER_STRETCH: usize = 8;
 
 struct Order {
     placed: Vec<(u32, Turn, usize)>,
@@ -113,14 +122,15 @@ impl<'a> Stretches<'a> {
         Stretches { contents, values, ends, present: Tree::new(changes.into_iter()), early, late, half, bottoms, below }
     }
 
-    fn judge(mut self, order: &mut Order) -> Result<(), Vec<Part>> {
+    fn judge(mut self, order: &mut Order, budget: &mut Budget<'_>) -> Result<(), Refused> {
         let mut left = self.all();
         let mut depth = 0;
         while let Some(stretch) = left.pop() {
+            budget.work(STEPS_PER_STRETCH)?;
             let Some(bottom) = self.bottom(&stretch) else {
                 let left = (0..self.values.len()).filter(|&at| !self.below[at]).map(|at| self.values[at]);
                 let spans = left.map(|value| (value, self.contents.values[value].surely()));
-                return Err(chain(spans, &stretch).into_iter().map(Part::Value).collect());
+                return Err(Refused::Parts(chain(spans, &stretch).into_iter().map(Part::Value).collect()));
             };
             depth += 1;
             let value = &self.contents.values[self.values[bottom]];

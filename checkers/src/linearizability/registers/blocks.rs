@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::clusters::{Cluster, Clusters, NONE};
+use crate::linearizability::budget::{Budget, Spent};
 use crate::model::Model;
 
 /// From when to when a contiguous part of the order is held in place. Moments are positions plus one, so that what is
@@ -34,44 +35,66 @@ pub(super) enum Broken {
     Clash(Block, Block),
 }
 
+/// Why no legal order was found.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Unordered {
+    /// There is none.
+    Broken(Broken),
+    Spent(Spent),
+}
+
+impl From<Broken> for Unordered {
+    fn from(broken: Broken) -> Self {
+        Unordered::Broken(broken)
+    }
+}
+
+impl From<Spent> for Unordered {
+    fn from(spent: Spent) -> Self {
+        Unordered::Spent(spent)
+    }
+}
+
 /// From so many on, blocks are sorted by several threads.
 const WORTH_THREADS: usize = 100_000;
 
 impl<M: Model> Clusters<'_, M> {
     /// The blocks, in a legal order.
-    pub(super) fn blocks(&self) -> Result<Vec<Block>, Broken> {
+    pub(super) fn blocks(&self, budget: &mut Budget<'_>) -> Result<Vec<Block>, Unordered> {
         if let Some(both) = self.took_twice {
-            return Err(Broken::TookTwice(both));
+            return Err(Broken::TookTwice(both).into());
         }
         let mut blocks: Vec<Block> = Vec::new();
         let (mut there, mut linked) = (0, 0);
         for (number, cluster) in self.clusters.iter().enumerate() {
+            budget.work(1)?;
             if cluster.producer == NONE && number != self.initial {
                 if cluster.is_observed() {
-                    return Err(Broken::FromNowhere(number));
+                    return Err(Broken::FromNowhere(number).into());
                 }
                 continue;
             }
             there += 1;
             if self.is_head(number) {
-                let (block, clusters) = self.block(number)?;
+                let (block, clusters) = self.block(number, budget)?;
                 linked += clusters;
                 blocks.push(block);
             }
         }
         if linked < there {
-            return Err(Broken::Ring);
+            return Err(Broken::Ring.into());
         }
+        budget.look()?;
         match blocks.len() {
             WORTH_THREADS.. => blocks.par_sort_unstable_by_key(|block| block.low),
             _ => blocks.sort_unstable_by_key(|block| block.low),
         }
-        clash(&blocks).map_or(Ok(blocks), |(one, other)| Err(Broken::Clash(one, other)))
+        clash(&blocks).map_or(Ok(blocks), |(one, other)| Err(Broken::Clash(one, other).into()))
     }
 
     /// The block that begins with this cluster, and how many clusters it has. Nothing in it may return before something
     /// on an earlier place was called.
-    fn block(&self, head: usize) -> Result<(Block, usize), Broken> {
+    fn block(&self, head: usize, budget: &mut Budget<'_>) -> Result<(Block, usize), Unordered> {
         let (mut f, mut s) = (u32::MAX, 0);
         let mut take = |end: u32, start: u32| {
             let late = end < s;
@@ -86,6 +109,7 @@ impl<M: Model> Clusters<'_, M> {
         let mut clusters = 0;
         let mut next = Some(head);
         while let Some(number) = next {
+            budget.work(1)?;
             let Cluster { taker, readers, first_end, last_start, .. } = self.clusters[number];
             if readers > 0 {
                 take(moment(first_end), moment(last_start))?;
@@ -100,7 +124,7 @@ impl<M: Model> Clusters<'_, M> {
     }
 
     /// The calls in the order of their blocks, and in each the readers of a value by their calls.
-    pub(super) fn order(&self, blocks: &[Block]) -> Vec<usize> {
+    pub(super) fn order(&self, blocks: &[Block], budget: &mut Budget<'_>) -> Result<Vec<usize>, Spent> {
         let mut order = vec![0; self.calls.len()];
         let mut places: Vec<u32> = vec![0; self.clusters.len()];
         let mut place = 0;
@@ -112,6 +136,7 @@ impl<M: Model> Clusters<'_, M> {
                 place += 1;
             }
             while let Some(number) = next {
+                budget.work(1)?;
                 let Cluster { taker, readers, .. } = self.clusters[number];
                 places[number] = place as u32;
                 place += readers as usize;
@@ -123,6 +148,7 @@ impl<M: Model> Clusters<'_, M> {
             }
         }
         for (number, call) in self.calls.iter().enumerate() {
+            budget.work(1)?;
             let (observed, produced) = (self.model.observes(&call.op), self.model.produces(&call.op));
             if let (Some(observed), None) = (observed, produced) {
                 let place = &mut places[observed.index()];
@@ -130,7 +156,7 @@ impl<M: Model> Clusters<'_, M> {
                 *place += 1;
             }
         }
-        order
+        Ok(order)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The operations on each value, in flat arrays.
 
+use crate::linearizability::budget::{Budget, Spent};
 use crate::linearizability::problem::{Call, NEVER, Problem};
 use crate::model::{Datum, Family, Model};
 
@@ -41,17 +42,21 @@ pub(super) struct Clusters<'p, M: Model> {
 
 impl<'p, M: Model> Clusters<'p, M> {
     /// None if the object is no register or a value was produced twice.
-    pub(super) fn new(model: &'p M, problem: &'p Problem<M>) -> Option<Self> {
-        let initial = model.initially(&problem.init).filter(|_| model.family() == Family::Register)?.index();
+    pub(super) fn new(model: &'p M, problem: &'p Problem<M>, budget: &mut Budget<'_>) -> Result<Option<Self>, Spent> {
+        let Some(initial) = model.initially(&problem.init).filter(|_| model.family() == Family::Register) else {
+            return Ok(None);
+        };
+        let initial = initial.index();
         let calls = problem.calls.as_slice();
         let mut clusters = vec![Cluster::EMPTY; problem.data.len()];
         let mut took_twice = None;
         for (number, call) in (0..).zip(calls) {
+            budget.work(1)?;
             let (observed, produced) = (model.observes(&call.op), model.produces(&call.op));
             if let Some(produced) = produced {
                 let cluster = &mut clusters[produced.index()];
                 if cluster.producer != NONE || produced.index() == initial || observed == Some(produced) {
-                    return None;
+                    return Ok(None);
                 }
                 cluster.producer = number;
             }
@@ -66,7 +71,7 @@ impl<'p, M: Model> Clusters<'p, M> {
                 took_twice.get_or_insert([cluster.taker, number]);
             }
         }
-        Some(Clusters { model, calls, clusters, initial, took_twice })
+        Ok(Some(Clusters { model, calls, clusters, initial, took_twice }))
     }
 
     pub(super) fn call(&self, number: u32) -> &Call<M::Op> {

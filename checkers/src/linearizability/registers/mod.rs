@@ -22,9 +22,11 @@ mod clusters;
 mod refute;
 mod versions;
 
+use super::budget::{Budget, Spent};
 use super::problem::Problem;
 use crate::judgement::Decider;
 use crate::model::Model;
+use blocks::Unordered;
 use clusters::Clusters;
 
 /// What was found.
@@ -39,13 +41,14 @@ pub(super) enum Judged {
 }
 
 /// Judges a problem, if it is of this kind.
-pub(super) fn judge<M: Model>(model: &M, problem: &Problem<M>) -> Judged {
-    let Some(clusters) = Clusters::new(model, problem) else {
-        let order = versions::order(model, problem);
-        return order.map_or(Judged::Undecided, |order| Judged::Order(order, Decider::Versions));
+pub(super) fn judge<M: Model>(model: &M, problem: &Problem<M>, budget: &mut Budget<'_>) -> Result<Judged, Spent> {
+    let Some(clusters) = Clusters::new(model, problem, budget)? else {
+        let order = versions::order(model, problem, budget)?;
+        return Ok(order.map_or(Judged::Undecided, |order| Judged::Order(order, Decider::Versions)));
     };
-    match clusters.blocks() {
-        Ok(blocks) => Judged::Order(clusters.order(&blocks), Decider::UniqueValues),
-        Err(broken) => Judged::Refuted(clusters.refute(broken), Decider::UniqueValues),
-    }
+    Ok(match clusters.blocks(budget) {
+        Ok(blocks) => Judged::Order(clusters.order(&blocks, budget)?, Decider::UniqueValues),
+        Err(Unordered::Spent(spent)) => return Err(spent),
+        Err(Unordered::Broken(broken)) => Judged::Refuted(clusters.refute(broken), Decider::UniqueValues),
+    })
 }

@@ -15,40 +15,49 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
+use crate::linearizability::budget::{Budget, Spent};
 use crate::linearizability::problem::{Call, NEVER, Problem};
 use crate::model::{Datum, Family, Model};
 
 /// The order of the versions, if they give a legal one.
-pub(super) fn order<M: Model>(model: &M, problem: &Problem<M>) -> Option<Vec<usize>> {
+pub(super) fn order<M: Model>(
+    model: &M,
+    problem: &Problem<M>,
+    budget: &mut Budget<'_>,
+) -> Result<Option<Vec<usize>>, Spent> {
     if model.family() != Family::Register || problem.versions.is_empty() {
-        return None;
+        return Ok(None);
     }
-    let mut order = Trial { model, calls: &problem.calls, spare: spare(model, problem), order: Vec::new(), latest: 0 };
+    let spare = spare(model, problem, budget)?;
+    let Some(by_version) = by_version(model, problem, budget)? else { return Ok(None) };
+    let mut trial = Trial { model, calls: &problem.calls, spare, order: Vec::new(), latest: 0 };
     let mut state = problem.init.clone();
-    for call in by_version(model, problem)? {
-        state = match model.step(&state, &problem.calls[call].op) {
+    for call in by_version {
+        budget.work(1)?;
+        state = match trial.go_on(&state, call) {
             Some(next) => next,
-            None => model.step(&order.bring_about(&state, call)?, &problem.calls[call].op)?,
+            None => return Ok(None),
         };
-        order.put(call)?;
     }
-    Some(order.order)
+    Ok(Some(trial.order))
 }
 
 /// The calls that happened by their versions. None if one has no version and did not find what was there in the beginning.
-fn by_version<M: Model>(model: &M, problem: &Problem<M>) -> Option<Vec<usize>> {
+fn by_version<M: Model>(model: &M, problem: &Problem<M>, budget: &mut Budget<'_>) -> Result<Option<Vec<usize>>, Spent> {
     let initially = model.initially(&problem.init);
     let mut versions = problem.versions.iter().copied().peekable();
     let mut sorted: Vec<(i64, bool, u32)> = Vec::with_capacity(problem.calls.len());
     for (number, call) in (0..).zip(&problem.calls).filter(|(_, call)| call.must) {
+        budget.work(1)?;
         while versions.next_if(|(start, _)| *start < call.start).is_some() {}
         let version = versions.next_if(|(start, _)| *start == call.start).map(|(_, version)| version);
         let found_the_beginning = model.is_pure(&call.op) && model.observes(&call.op) == initially;
-        let version = version.or(found_the_beginning.then_some(i64::MIN))?;
+        let Some(version) = version.or(found_the_beginning.then_some(i64::MIN)) else { return Ok(None) };
         sorted.push((version, model.is_pure(&call.op), number));
     }
+    budget.look()?;
     sorted.sort_unstable();
-    Some(sorted.into_iter().map(|(_, _, number)| number as usize).collect())
+    Ok(Some(sorted.into_iter().map(|(_, _, number)| number as usize).collect()))
 }
 
 /// Equal calls that may have happened, in the order in which they were called.
@@ -58,9 +67,14 @@ struct Spare {
 }
 
 /// What may have happened, by its product; of one product what observes before what does not.
-fn spare<M: Model>(model: &M, problem: &Problem<M>) -> FxHashMap<Datum, Vec<Spare>> {
+fn spare<M: Model>(
+    model: &M,
+    problem: &Problem<M>,
+    budget: &mut Budget<'_>,
+) -> Result<FxHashMap<Datum, Vec<Spare>>, Spent> {
     let mut spare: FxHashMap<Datum, Vec<Spare>> = FxHashMap::default();
     for (number, call) in problem.calls.iter().enumerate().filter(|(_, call)| !call.must) {
+        budget.work(1)?;
         let Some(produced) = model.produces(&call.op) else { continue };
         let observed = model.observes(&call.op);
         let kinds = spare.entry(produced).or_default();
@@ -70,7 +84,7 @@ fn spare<M: Model>(model: &M, problem: &Problem<M>) -> FxHashMap<Datum, Vec<Spar
         }
     }
     spare.values_mut().for_each(|kinds| kinds.sort_by_key(|kind| kind.observed.is_none()));
-    spare
+    Ok(spare)
 }
 
 struct Trial<'p, M: Model> {
@@ -90,6 +104,17 @@ struct Step {
 }
 
 impl<M: Model> Trial<'_, M> {
+    /// Puts a call next, if need be after others that lead to what it found. The answer is the state after it.
+    fn go_on(&mut self, state: &M::State, number: usize) -> Option<M::State> {
+        let op = &self.calls[number].op;
+        let next = match self.model.step(state, op) {
+            Some(next) => next,
+            None => self.model.step(&self.bring_about(state, number)?, op)?,
+        };
+        self.put(number)?;
+        Some(next)
+    }
+
     /// Puts a call next, if it did not return before one that is in the order was called.
     fn put(&mut self, number: usize) -> Option<()> {
         let Call { start, end, must, .. } = self.calls[number];

@@ -1,7 +1,7 @@
 //! Small sets of slots of the window.
 
 /// A set of small numbers. Windows differ in width: most fit into one word.
-pub(super) trait Bits: Clone + Eq {
+pub(super) trait Bits: Clone + Eq + Send + 'static {
     /// The empty set, with room for numbers below 64 times this.
     fn none(words: usize) -> Self;
 

@@ -45,6 +45,7 @@
 mod bits;
 mod frontier;
 mod order;
+mod pace;
 mod path;
 mod plan;
 mod states;
@@ -56,6 +57,7 @@ use crate::model::Model;
 use bits::Bits;
 use frontier::{Configuration, Frontier};
 use order::Rebuilt;
+use pace::Pace;
 use path::{BEGINNING, Paths, Use};
 use plan::Plan;
 use states::{Interned, Known, States};
@@ -106,12 +108,20 @@ fn refine<M: Model, B: Bits>(
         let ran = {
             let mut budget = allowance.share();
             let known = Interned::new(model, calls, init, &plan, &mut budget);
-            known.and_then(|mut known| run::<B>(&plan, &mut known, &mut budget))
+            known.and_then(|mut known| {
+                let ran = run::<B>(&plan, &mut known, &mut budget);
+                if let Ok(Ran::Spent { spent: Spent::Time, .. }) = ran {
+                    free_beside(known.into_states());
+                }
+                ran
+            })
         };
-        let rebuild = |uses: &[Use], ranks| order::rebuild::<M, B>(model, init, calls, &plan, uses, ranks);
+        let grace = allowance.with_grace_and_memory();
+        let rebuild = |uses: &[Use], ranks| order::rebuild::<M, B>(model, init, calls, &plan, (uses, ranks), &grace);
         match ran {
             Ok(Ran::Through { uses }) => match rebuild(&uses, plan.returns.len()) {
-                Rebuilt { order, overused } if overused.is_empty() => return Found::Order(order),
+                Rebuilt { order, cut_short: Some(spent), .. } => return Found::GaveUp { spent, prefix: order },
+                Rebuilt { order, overused, .. } if overused.is_empty() => return Found::Order(order),
                 Rebuilt { overused, .. } => plan.count(&overused),
             },
             Ok(Ran::Stuck { rank }) => return Found::Stuck { blocker: plan.returns[rank] as usize },
@@ -143,9 +153,14 @@ fn run<B: Bits>(plan: &Plan, known: &mut dyn Known, budget: &mut Budget<'_>) -> 
     };
     let none = search.window.none();
     search.frontier.all.push(Configuration { owed: none.clone(), left: none, state: 0, cost: 0, path: BEGINNING });
+    let mut pace = Pace::new(budget);
     for rank in 0..plan.returns.len() {
+        pace.keep(rank, budget);
         if let Err(spent) = search.pass(rank, budget) {
             let uses = search.paths.to(search.frontier.all[0].path);
+            if spent == Spent::Time {
+                free_beside([search.frontier, search.between, search.next]);
+            }
             return Ok(Ran::Spent { spent, uses, rank });
         }
         if search.frontier.all.is_empty() {
@@ -154,6 +169,12 @@ fn run<B: Bits>(plan: &Plan, known: &mut dyn Known, budget: &mut Budget<'_>) -> 
     }
     let cheapest = search.frontier.all.iter().min_by_key(|one| one.cost);
     Ok(Ran::Through { uses: search.paths.to(cheapest.map_or(BEGINNING, |one| one.path)) })
+}
+
+/// Millions of small pieces take long to be freed, and when the time is over nobody waits for it.
+fn free_beside<T: Send + 'static>(garbage: T) {
+    // Where there is no thread to be had, the garbage is freed at once.
+    drop(std::thread::Builder::new().spawn(move || drop(garbage)));
 }
 
 struct Search<'a, B> {
@@ -177,6 +198,7 @@ impl<B: Bits> Search<'_, B> {
         budget.work(1)?;
         let change = self.window.advance(rank);
         for configuration in &mut self.frontier.all {
+            budget.work(1)?;
             configuration.owed.subtract(&change.gone);
             configuration.left.subtract(&change.gone);
             configuration.owed.add(&change.owed);
@@ -198,6 +220,7 @@ impl<B: Bits> Search<'_, B> {
         self.next.clear(budget);
         self.between.clear(budget);
         for at in 0..self.frontier.all.len() {
+            budget.work(1)?;
             let from = &self.frontier.all[at];
             if !from.owed.has(slot) {
                 self.passed(from.clone(), slot, budget)?;

@@ -25,6 +25,8 @@ pub(super) struct Rebuilt {
     pub(super) order: Vec<usize>,
     /// The kinds of calls that were used when none was left. The order ends before.
     pub(super) overused: Vec<u32>,
+    /// Why the order ends before the uses do, if it does.
+    pub(super) cut_short: Option<Spent>,
 }
 
 /// The calls in the order that these uses make of them, up to the return with this rank.
@@ -33,12 +35,10 @@ pub(super) fn rebuild<M: Model, B: Bits>(
     init: &M::State,
     calls: &[Call<M::Op>],
     plan: &Plan,
-    uses: &[Use],
-    ranks: usize,
+    (uses, ranks): (&[Use], usize),
+    allowance: &Allowance,
 ) -> Rebuilt {
-    // It goes one way only, and needs a few bytes for each call.
-    let plenty = Allowance::unlimited();
-    let budget = &mut plenty.share();
+    let budget = &mut allowance.share();
     let rebuilt = Interned::new(model, calls, init, plan, budget).and_then(|mut known| {
         let none = B::none(plan.width.div_ceil(64));
         let mut walk = Walk {
@@ -51,11 +51,11 @@ pub(super) fn rebuild<M: Model, B: Bits>(
             unseen: Vec::new(),
             overused: Vec::new(),
         };
-        walk.along(uses, ranks, budget)?;
+        let cut_short = walk.along(uses, ranks, budget).err();
         let overused = std::mem::take(&mut walk.overused);
-        Ok(Rebuilt { order: walk.order(), overused })
+        Ok(Rebuilt { order: walk.order(), overused, cut_short })
     });
-    rebuilt.unwrap_or_default()
+    rebuilt.unwrap_or_else(|spent| Rebuilt { cut_short: Some(spent), ..Rebuilt::default() })
 }
 
 /// A use, the call that it took of those left, and the call that was owed and no longer is, if any.
@@ -82,6 +82,7 @@ impl<B: Bits> Walk<'_, B> {
     fn along(&mut self, uses: &[Use], ranks: usize, budget: &mut Budget<'_>) -> Result<(), Spent> {
         let mut uses = uses.iter().peekable();
         for rank in 0..ranks {
+            budget.work(1)?;
             let change = self.window.advance(rank);
             self.now.owed.subtract(&change.gone);
             self.now.left.subtract(&change.gone);

@@ -58,6 +58,7 @@ impl Plan {
         let mut kinds: Vec<Kind> = Vec::new();
         let mut planned = Vec::with_capacity(calls.len());
         for (at, call) in calls.iter().enumerate() {
+            budget.work(1)?;
             let kind = *numbers.entry(&call.op).or_insert_with(|| {
                 let (pure, overwrites) = (model.is_pure(&call.op), model.overwrites(&call.op));
                 // What replaces a value leads to few states however often it is used. Others are better counted.
@@ -82,17 +83,19 @@ impl Plan {
             some
         };
         let (returns, expiring) = (by_end(Role::Must), by_end(Role::May));
+        budget.look()?;
         let mut plan = Plan { calls: planned, kinds, returns, expiring, width: 0 };
-        plan.width = plan.widest();
+        plan.width = plan.widest(budget)?;
         Ok(plan)
     }
 
     /// How many calls are pending at once, at most: of those that come before a return, and have not gone before it.
-    fn widest(&self) -> usize {
+    fn widest(&self, budget: &mut Budget<'_>) -> Result<usize, Spent> {
         let (mut pending, mut widest) = (0, 0);
         let mut coming = self.calls.iter().filter(|call| call.role != Role::Ignored).peekable();
         let mut expiring = self.expiring.iter().map(|&call| &self.calls[call as usize]).peekable();
         for &blocker in &self.returns {
+            budget.work(1)?;
             let now = self.calls[blocker as usize].end;
             while coming.next_if(|call| call.start < now).is_some() {
                 pending += 1;
@@ -103,7 +106,7 @@ impl Plan {
                 pending -= 1;
             }
         }
-        widest
+        Ok(widest)
     }
 
     /// From now on calls of these kinds are counted.

@@ -89,6 +89,10 @@ impl<'a, M: Model> Interned<'a, M> {
         Ok(self.states.insert_full(state).0 as u32)
     }
 
+    pub(super) fn into_states(self) -> IndexSet<M::State, FxBuildHasher> {
+        self.states
+    }
+
     fn op(&self, kind: u32) -> &'a M::Op {
         &self.calls[self.kinds[kind as usize] as usize].op
     }

@@ -8,13 +8,13 @@
 
 use std::time::Instant;
 
-use super::super::super::GRACE;
 use super::super::super::budget::Allowance;
+use super::super::patience;
 use super::{Membership, Refusal, Visit, judge_element};
 
 /// The calls of those that contradict each other by this position, with none to spare.
 pub(super) fn minimal(visits: &[Visit], now: u32, allowance: &Allowance) -> Vec<usize> {
-    let deadline = Instant::now() + GRACE;
+    let (deadline, allowance) = (patience(allowance), &allowance.with_grace());
     let begun = visits.iter().filter(|visit| visit.start < now);
     let mut kept: Vec<Visit> = begun.filter_map(|visit| as_of(visit, now)).collect();
     let is_refuted = |rest: &[Visit]| matches!(judge_element(rest, allowance), Err(Refusal::By(_)));

@@ -74,25 +74,38 @@ enum Refusal {
 
 /// Judges the elements one by one.
 pub(super) fn judge<M: Model>(model: &M, problem: &Problem<M>, allowance: &Allowance) -> Judged {
+    match place(model, problem, allowance) {
+        Ok(judged) => judged,
+        Err(spent) => Judged::GaveUp(spent),
+    }
+}
+
+fn place<M: Model>(model: &M, problem: &Problem<M>, allowance: &Allowance) -> Result<Judged, Spent> {
+    let mut budget = allowance.share();
     let mut visits: Vec<(Datum, Visit)> = Vec::with_capacity(problem.calls.len());
     for (at, call) in problem.calls.iter().enumerate() {
-        let Some(Access::Element(element, what)) = model.container(&call.op) else { return Judged::NotOfThisKind };
+        budget.work(1)?;
+        let Some(Access::Element(element, what)) = model.container(&call.op) else { return Ok(Judged::NotOfThisKind) };
         visits.push((element, Visit { call: at, what, start: call.start, end: call.end, must: call.must }));
     }
+    budget.look()?;
     visits.sort_unstable_by_key(|(element, visit)| (*element, visit.start));
+    budget.look()?;
     let mut placed: Placed = Vec::with_capacity(visits.len());
     for element in visits.chunk_by(|one, other| one.0 == other.0) {
+        budget.work(element.len())?;
         let visits: Vec<Visit> = element.iter().map(|(_, visit)| *visit).collect();
         match judge_element(&visits, allowance) {
             Ok(more) => placed.extend(more),
             Err(Refusal::By(now)) => {
-                return Judged::Refuted(Contradiction(Why::Element(minimal(&visits, now, allowance))));
+                return Ok(Judged::Refuted(Contradiction(Why::Element(minimal(&visits, now, allowance)))));
             }
-            Err(Refusal::GaveUp(spent)) => return Judged::GaveUp(spent),
+            Err(Refusal::GaveUp(spent)) => return Err(spent),
         }
     }
+    budget.look()?;
     placed.sort_by_key(|&(moment, _)| moment);
-    Judged::Order(placed.into_iter().map(|(_, call)| call).collect())
+    Ok(Judged::Order(placed.into_iter().map(|(_, call)| call).collect()))
 }
 
 fn judge_element(visits: &[Visit], allowance: &Allowance) -> Result<Placed, Refusal> {
