@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use grudge_checkers::history::History;
 
-use crate::client::{Adapter, Calls, Connect, Reads, etcd, zookeeper};
+use crate::client::{Adapter, Calls, Connect, Membership, Reads, etcd, zookeeper};
 use crate::generator::{Boxed, Build, Pace};
 use crate::operation::Invocation;
 use crate::workload::{Judgement, Options, Workload};
@@ -27,6 +27,15 @@ impl fmt::Display for Protocol {
             Protocol::ZooKeeper => "zookeeper",
             Protocol::Etcd => "etcd",
         })
+    }
+}
+
+/// How the members of a cluster that speaks it are changed, if its protocol has words for that.
+#[must_use]
+pub fn membership(protocol: Protocol) -> Option<Arc<dyn Membership>> {
+    match protocol {
+        Protocol::Etcd => Some(Arc::new(etcd::Members)),
+        Protocol::ZooKeeper => None,
     }
 }
 

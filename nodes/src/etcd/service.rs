@@ -11,7 +11,7 @@ use tonic::{Request as Call, Response as Answered, Status, Streaming};
 use super::Members;
 use super::api::etcdserverpb as wire;
 use super::convert;
-use super::error::{status, stopped};
+use super::error::{status, stopped, unimplemented};
 use crate::driver::Handle;
 use crate::kv::api::{Answer, Header, Reply, Request, Response};
 use crate::replica::Replica;
@@ -192,6 +192,14 @@ impl<R> wire::cluster_server::Cluster for Service<R>
 where
     R: Replica<Request = Request, Reply = Reply>,
 {
+    async fn member_add(&self, _: Call<wire::MemberAddRequest>) -> Called<wire::MemberAddResponse> {
+        Err(unimplemented("a change of members"))
+    }
+
+    async fn member_remove(&self, _: Call<wire::MemberRemoveRequest>) -> Called<wire::MemberRemoveResponse> {
+        Err(unimplemented("a change of members"))
+    }
+
     async fn member_list(&self, _: Call<wire::MemberListRequest>) -> Called<wire::MemberListResponse> {
         let (header, _) = self.ask(Request::Status).await?;
         let members = self.members.members.iter().map(|(id, (peer, client))| wire::Member {

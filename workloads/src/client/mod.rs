@@ -4,6 +4,7 @@ mod adapter;
 mod contain;
 mod effect;
 pub(crate) mod etcd;
+mod membership;
 mod names;
 mod tasks;
 pub(crate) mod zookeeper;
@@ -19,6 +20,7 @@ use crate::operation::{Invocation, Outcome};
 pub(crate) use adapter::{Adapter, Calls};
 pub use contain::panic_is_contained;
 pub use effect::Effect;
+pub use membership::{Member, Membership};
 pub use names::{halves, numbers};
 
 /// Where a client connects, and how patient it is.

@@ -15,6 +15,7 @@ mod directory;
 mod lease;
 mod link;
 mod lock;
+mod members;
 mod multi;
 mod outcome;
 mod register;
@@ -24,6 +25,7 @@ mod set;
 
 pub(crate) use lease::Lease;
 pub(crate) use lock::Lock;
+pub(crate) use members::Members;
 pub(crate) use multi::Multi;
 pub(crate) use register::Register;
 pub(crate) use session::Session;

@@ -54,6 +54,14 @@ impl Stop {
         }
     }
 
+    /// Why, in a word, for whom it does not matter what became of the request.
+    pub(super) fn token(self) -> String {
+        match Outcome::from(self) {
+            Outcome::Fail { error } | Outcome::Info { error } => error,
+            Outcome::Ok { .. } => unreachable!("a stop is never ok"),
+        }
+    }
+
     /// Whether the client can no longer be trusted to send nothing more of this.
     pub(super) fn kills(&self) -> bool {
         match self {

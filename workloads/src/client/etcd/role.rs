@@ -6,14 +6,10 @@ use super::session::Session;
 use crate::client::Effect;
 use crate::client::adapter::Conversation as _;
 use crate::client::{Role, Target};
-use crate::operation::Outcome;
 
 pub(super) async fn ask(target: &Target) -> Result<Role, String> {
     let mut session = Session::open(target).await?;
-    status(&mut session).await.map(|status| role(&status)).map_err(|stop| match Outcome::from(stop) {
-        Outcome::Fail { error } | Outcome::Info { error } => error,
-        Outcome::Ok { .. } => unreachable!("a stop is never ok"),
-    })
+    status(&mut session).await.map(|status| role(&status)).map_err(Stop::token)
 }
 
 async fn status(session: &mut Session) -> Result<StatusResponse, Stop> {

@@ -9,6 +9,7 @@ use tonic::{Response, Status};
 
 use super::link::Link;
 use super::outcome::Stop;
+use super::pb::cluster_client::ClusterClient;
 use super::pb::kv_client::KvClient;
 use super::pb::lease_client::LeaseClient;
 use super::pb::maintenance_client::MaintenanceClient;
@@ -81,6 +82,10 @@ impl Session {
 
     pub(super) fn lease(&mut self) -> Result<LeaseClient<Link>, Stop> {
         self.live().map(|live| LeaseClient::with_origin(live.link.clone(), live.origin.clone()))
+    }
+
+    pub(super) fn cluster(&mut self) -> Result<ClusterClient<Link>, Stop> {
+        self.live().map(|live| ClusterClient::with_origin(live.link.clone(), live.origin.clone()))
     }
 
     pub(super) fn maintenance(&mut self) -> Result<MaintenanceClient<Link>, Stop> {
