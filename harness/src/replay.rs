@@ -8,8 +8,8 @@ use grudge_checkers::verdict::Verdict;
 
 use crate::exit::Failure;
 use crate::fault::Arena;
-use crate::nemesis::Schedule;
 use crate::nemesis::schedule::{Rearm, Whom};
+use crate::nemesis::{Schedule, Step};
 use crate::report::{Judged, Results, overall};
 use crate::spec::Spec;
 use crate::store::RunFolder;
@@ -69,8 +69,15 @@ impl Recorded {
             By::Time => self.schedule.script(Rearm::Time, Whom::Done),
             By::Landmarks => self.schedule.script(Rearm::Landmarks, Whom::Drawn),
         };
-        let (script, others): (Vec<_>, Vec<_>) = steps.into_iter().partition(|step| step.fault.sort().exists(arena));
-        let left_out = others.iter().map(|step| format!("{step} (exists in simulation only)")).collect();
+        let mut left_out = Vec::new();
+        let mut exists = |step: &Step| match step.fault.exists(arena) {
+            Ok(()) => true,
+            Err(why) => {
+                left_out.push(format!("{step} ({why})"));
+                false
+            }
+        };
+        let script = steps.into_iter().filter(&mut exists).collect();
         Again { spec: Spec { faults: Vec::new(), script, ..self.spec.clone() }, left_out }
     }
 }
@@ -171,7 +178,7 @@ mod tests {
         let schedule: Schedule = toml::from_str(schedule).expect("a schedule");
         let recorded = Recorded { spec: crate::spec::tests::example(), schedule, sign: Sign::of(&[]) };
         let Again { spec, left_out } = recorded.again(By::Landmarks, Arena::Processes);
-        assert_eq!(left_out, ["at 1.5s: power leader (exists in simulation only)"]);
+        assert_eq!(left_out, ["at 1.5s: power leader (a power exists in simulation only)"]);
         assert_eq!(spec.script.len(), 1);
         assert_eq!(spec.script[0].to_string(), "after 2 changes of leader and 300ms: kill leader");
         assert!(spec.faults.is_empty());

@@ -28,6 +28,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use grudge_checkers::verdict::Verdict;
 
@@ -51,6 +52,19 @@ pub trait Trial {
 
     /// Whether there is no time left.
     fn over(&self) -> bool;
+}
+
+/// When a trial has no time left; never, if that is further away than a clock can tell.
+struct Deadline(Option<Instant>);
+
+impl Deadline {
+    fn after(budget: Duration) -> Deadline {
+        Deadline(Instant::now().checked_add(budget))
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.is_some_and(|end| end <= Instant::now())
+    }
 }
 
 /// Makes a failing test smaller for as long as that is possible and the trial has time.

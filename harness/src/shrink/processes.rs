@@ -1,9 +1,9 @@
 //! Trials on real processes: several tries, because no two runs are the same.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::{Kind, Trial};
+use super::{Deadline, Kind, Trial};
 use crate::exit::Failure;
 use crate::real;
 use crate::report::Judged;
@@ -14,7 +14,7 @@ pub struct Processes {
     kind: Kind,
     tries: u64,
     store: PathBuf,
-    end: Option<Instant>,
+    deadline: Deadline,
     failure: Vec<Judged>,
 }
 
@@ -22,8 +22,8 @@ impl Processes {
     /// Looks for this kind of failure, in so many tries of a candidate, for so long; runs are kept in that store.
     #[must_use]
     pub fn new(kind: Kind, tries: u64, budget: Duration, store: &Path) -> Processes {
-        let end = Instant::now().checked_add(budget);
-        Processes { kind, tries, store: store.to_path_buf(), end, failure: Vec::new() }
+        let deadline = Deadline::after(budget);
+        Processes { kind, tries, store: store.to_path_buf(), deadline, failure: Vec::new() }
     }
 
     /// How the last candidate that failed was judged.
@@ -51,6 +51,6 @@ impl Trial for Processes {
     }
 
     fn over(&self) -> bool {
-        self.end.is_some_and(|end| end <= Instant::now())
+        self.deadline.is_over()
     }
 }

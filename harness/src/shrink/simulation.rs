@@ -1,11 +1,11 @@
 //! Trials in simulated time: exact, and on all cores.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rayon::prelude::*;
 use tracing::subscriber::NoSubscriber;
 
-use super::{Kind, Trial};
+use super::{Deadline, Kind, Trial};
 use crate::exit::Failure;
 use crate::report::Judged;
 use crate::sim;
@@ -23,14 +23,14 @@ pub struct Simulation {
     seeds: u64,
     /// With how many seeds a candidate must fail.
     wanted: usize,
-    end: Option<Instant>,
+    deadline: Deadline,
 }
 
 impl Simulation {
     /// Looks for this kind of failure, with so many seeds besides each candidate's own, for so long.
     #[must_use]
     pub fn new(kind: Kind, seeds: u64, budget: Duration) -> Simulation {
-        Simulation { kind, seeds, wanted: 1, end: Instant::now().checked_add(budget) }
+        Simulation { kind, seeds, wanted: 1, deadline: Deadline::after(budget) }
     }
 
     /// The seeds with which a candidate fails, its own first.
@@ -79,6 +79,6 @@ impl Trial for Simulation {
     }
 
     fn over(&self) -> bool {
-        self.end.is_some_and(|end| end <= Instant::now())
+        self.deadline.is_over()
     }
 }
