@@ -24,6 +24,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use grudge_nodes::bugs::Bug;
 use grudge_nodes::command;
+use grudge_workloads::registry::Protocol;
 use jiff::fmt::serde::unsigned_duration::friendly::compact;
 use serde::Deserialize;
 use thiserror::Error;
@@ -39,16 +40,6 @@ const BUILT_IN: [&str; 4] = [
 ];
 /// How long a system may take to come up that says nothing of it.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What clients speak with a system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Protocol {
-    /// The ZooKeeper client protocol.
-    Zookeeper,
-    /// etcd's v3 gRPC protocol.
-    Etcd,
-}
 
 /// A system that can be tested.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -89,9 +80,22 @@ pub struct System {
     /// The planted bugs it can be started with.
     #[serde(default)]
     pub bugs: Vec<Bug>,
+    /// How its members are changed, if they can be.
+    #[serde(default)]
+    pub membership: Option<Membership>,
     /// Which replica of ours it is, if it is one: it writes its events down, and halts at points of its protocol.
     #[serde(default)]
     pub replica: Option<command::Protocol>,
+}
+
+/// How the members of a running cluster are changed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Membership {
+    /// The port on which each node is reached by its peers.
+    pub peer_port: u16,
+    /// What the command line of a node ends with that joins a running cluster.
+    pub joining: Vec<String>,
 }
 
 /// A program or a file without which a system cannot be started.

@@ -2,6 +2,7 @@
 //! skipped and say so.
 
 mod fixture;
+mod members;
 mod standin;
 
 use std::net::SocketAddr;
@@ -32,6 +33,8 @@ fn main() -> ExitCode {
         trial("a_pause_ended_by_somebody_else_has_no_receipt", resumed_by_another),
         trial("kill_and_restart_have_receipts", kill_and_restart),
         trial("a_paused_or_dead_node_is_not_hit_again", not_hit_again),
+        trial("a_member_is_removed_and_comes_back_as_a_new_one", members::removed_and_back),
+        trial("a_member_that_somebody_else_has_added_has_no_receipt", members::added_by_another),
         trial("heal_all_undoes_everything", heal_all),
         trial("a_death_not_of_our_making_is_a_crash", crash),
         trial("a_replica_that_dies_at_its_start_is_named", dies_at_start),

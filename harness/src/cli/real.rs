@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::session;
 use crate::cluster::{self, Cluster, Node};
 use crate::exit::Failure;
-use crate::fault::Arena;
+use crate::fault::{Arena, FaultKind};
 use crate::logging;
 use crate::report::Results;
 use crate::runner::stop::Stop;
@@ -38,7 +38,10 @@ impl Prepared {
     pub(super) fn new(spec: Spec, store: &Path) -> Result<Prepared, Failure> {
         let system = session::system(&spec.system, &spec.bugs)?;
         spec.check_faults(Arena::Processes, system.replica)?;
-        let workload = registry::find(&spec.workload, session::speaks(&system), &spec.options())
+        if spec.kinds().contains(&FaultKind::Member) && system.membership.is_none() {
+            return Err(Failure::BadArguments(format!("fault `member`: the members of `{}` are fixed", system.name)));
+        }
+        let workload = registry::find(&spec.workload, system.protocol, &spec.options())
             .map_err(|error| Failure::BadArguments(error.to_string()))?;
         let started = Timestamp::now();
         let folder = RunFolder::create(store, &spec.name(), started)?;

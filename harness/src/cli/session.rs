@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use grudge_nodes::bugs::Bug;
-use grudge_workloads::registry;
 
 use crate::cluster::{self, Cluster};
 use crate::exit::Failure;
 use crate::runner::stop::{self, Stop};
 use crate::sandbox;
-use crate::system::{Protocol, System};
+use crate::system::System;
 
 /// The system of that name, able to bear these bugs, and installed.
 pub(super) fn system(name: &str, bugs: &[Bug]) -> Result<System, Failure> {
@@ -20,14 +19,6 @@ pub(super) fn system(name: &str, bugs: &[Bug]) -> Result<System, Failure> {
     system.accept(bugs).map_err(refused)?;
     system.installed().map_err(|error| Failure::Harness(error.into()))?;
     Ok(system)
-}
-
-/// What a workload's clients must speak with it.
-pub(super) fn speaks(system: &System) -> registry::Protocol {
-    match system.protocol {
-        Protocol::Zookeeper => registry::Protocol::ZooKeeper,
-        Protocol::Etcd => registry::Protocol::Etcd,
-    }
 }
 
 /// Goes into a sandbox, which must happen before the first thread, and runs `work` on a runtime there. Ctrl-C asks

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use grudge_nodes::bugs::Bug;
-use grudge_workloads::registry;
+use grudge_workloads::registry::{self, Protocol};
 use grudge_workloads::workload::Options;
 use jiff::Timestamp;
 use nix::unistd::{Uid, getpid};
@@ -17,7 +17,7 @@ use crate::cluster::{self, Node};
 use crate::exit::{Exit, Failure};
 use crate::report::terminal;
 use crate::store::RunFolder;
-use crate::system::{Protocol, System};
+use crate::system::System;
 
 #[derive(Debug, Args)]
 pub(super) struct UpArgs {
@@ -45,7 +45,7 @@ pub(super) fn run(args: &UpArgs) -> Result<Exit, Failure> {
     session::in_sandbox(|mut stop| async move {
         let options =
             Options { seed: args.seed, workers: 1, keys: None, rate: None, time: std::time::Duration::from_secs(1) };
-        let connect = registry::find("register", session::speaks(&system), &options)
+        let connect = registry::find("register", system.protocol, &options)
             .map_err(|error| Failure::BadArguments(error.to_string()))?
             .connect;
         let wanted = cluster::Spec {
@@ -84,7 +84,7 @@ fn guide(system: &System, nodes: &[Node], leader: Option<&str>, outside: i32, ro
     }
     let example = match system.protocol {
         Protocol::Etcd => format!("env ETCDCTL_API=3 etcdctl --endpoints {} get '' --prefix", all.join(",")),
-        Protocol::Zookeeper => format!("zkCli.sh -server {first}"),
+        Protocol::ZooKeeper => format!("zkCli.sh -server {first}"),
     };
     let _ = writeln!(text, "The nodes live in a network of their own. From another terminal:");
     let _ = writeln!(text, "  a shell there   {enter} bash");

@@ -20,7 +20,8 @@ use std::time::Duration;
 use futures::future::join_all;
 use grudge_nodes::bugs::Bug;
 use grudge_nodes::replica::NodeId;
-use grudge_workloads::client::{Connect, Role};
+use grudge_workloads::client::{Connect, Membership, Role};
+use grudge_workloads::registry;
 use nix::sys::signal::Signal;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -29,7 +30,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::fault::{FaultKind, Hold, InForce, Series};
 use crate::net::{FilterPlace, MOST_NODES, Net, NetError, address};
-use crate::system::{Place, System, SystemError};
+use crate::system::{self, Place, System, SystemError};
 use replica::{Crashes, Replica, Start};
 use traps::Traps;
 
@@ -155,6 +156,22 @@ pub struct Cluster {
     pub(crate) inner: Arc<Mutex<Inner>>,
 }
 
+/// How the members of a cluster are changed.
+pub(crate) struct Members {
+    pub calls: Arc<dyn Membership>,
+    /// The port on which each node is reached by its peers.
+    pub peer_port: u16,
+    /// What the command line of a node ends with that joins.
+    pub joining: Vec<String>,
+}
+
+impl Members {
+    fn of(system: &System) -> Option<Members> {
+        let system::Membership { peer_port, joining } = system.membership.clone()?;
+        Some(Members { calls: registry::membership(system.protocol)?, peer_port, joining })
+    }
+}
+
 /// What only one fault at a time may touch.
 pub(crate) struct Inner {
     pub net: Net,
@@ -168,6 +185,8 @@ pub(crate) struct Inner {
     pub series: BTreeMap<u64, Series>,
     /// Threads that are held, by the number of their fault.
     pub holds: BTreeMap<u64, Vec<Hold>>,
+    /// How members are changed, if they can be.
+    pub members: Option<Members>,
 }
 
 impl Cluster {
@@ -197,6 +216,7 @@ impl Cluster {
         let nodes: Vec<Node> = starts.iter().map(|start| start.node.clone()).collect();
         let net = Net::up(spec.nodes, places).await?;
         let crashes: Crashes = Arc::new(StdMutex::new(Vec::new()));
+        let members = Members::of(&spec.system);
         let replicas = serving_replicas(starts, &net, &crashes, &spec).await?;
         let inner = Inner {
             net,
@@ -206,6 +226,7 @@ impl Cluster {
             traps: Traps::default(),
             series: BTreeMap::new(),
             holds: BTreeMap::new(),
+            members,
         };
         let Spec { connect, patience, .. } = spec;
         Ok(Cluster { nodes, connect, patience, crashes, events, inner: Arc::new(Mutex::new(inner)) })

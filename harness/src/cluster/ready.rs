@@ -1,5 +1,6 @@
 //! When a cluster serves: every node answers as leader or follower, and exactly one leads.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -53,17 +54,21 @@ pub(crate) async fn serving(
     }
 }
 
+/// A node to be asked a question.
+pub(crate) fn asked(node: &Node) -> Target {
+    Target {
+        node: node.name.clone(),
+        address: node.client_address,
+        cluster: Arc::default(),
+        timeout: ANSWER,
+        ttl: Duration::from_secs(1),
+    }
+}
+
 /// What these nodes say they are, asked all at once.
 pub(crate) async fn roles(nodes: &[&Node], connect: &dyn Connect) -> Vec<Result<Role, String>> {
     join_all(nodes.iter().map(|node| async move {
-        let target = Target {
-            node: node.name.clone(),
-            address: node.client_address,
-            cluster: std::sync::Arc::default(),
-            timeout: ANSWER,
-            ttl: Duration::from_secs(1),
-        };
-        match tokio::time::timeout(ANSWER, connect.role(&target)).await {
+        match tokio::time::timeout(ANSWER, connect.role(&asked(node))).await {
             Ok(answer) => answer,
             Err(_) => Err("does not answer".to_owned()),
         }

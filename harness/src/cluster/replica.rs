@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use nix::sys::signal::{Signal, killpg};
@@ -38,6 +38,8 @@ pub(crate) struct Replica {
     /// The folder of its disk.
     pub data: PathBuf,
     life: Life,
+    /// How many faults are in force of which it may die by itself.
+    excuses: Arc<AtomicUsize>,
     /// Whether the harness has stopped it by SIGSTOP.
     pub paused: bool,
 }
@@ -102,14 +104,15 @@ impl Replica {
         let program = PathBuf::from(line.next().unwrap_or_default());
         let arguments: Vec<String> = line.collect();
         let child = spawn(&node, &program, &arguments, &env, &log, namespace)?;
-        let life = Life::supervised(child, &node, &log, crashes);
-        Ok(Replica { node, program, arguments, env, log, data, life, paused: false })
+        let excuses = Arc::new(AtomicUsize::new(0));
+        let life = Life::supervised(child, &node, &log, &excuses, crashes);
+        Ok(Replica { node, program, arguments, env, log, data, life, excuses, paused: false })
     }
 
     /// Starts its next life. The last one has ended.
     pub(crate) fn restart(&mut self, namespace: BorrowedFd<'_>, crashes: &Crashes) -> Result<(), ClusterError> {
         let child = spawn(&self.node, &self.program, &self.arguments, &self.env, &self.log, namespace)?;
-        self.life = Life::supervised(child, &self.node, &self.log, crashes);
+        self.life = Life::supervised(child, &self.node, &self.log, &self.excuses, crashes);
         self.paused = false;
         Ok(())
     }
@@ -137,6 +140,21 @@ impl Replica {
             self.life.condemned.store(true, Ordering::SeqCst);
         }
         killpg(self.life.pid, signal).map_err(|error| format!("{}: {signal}: {error}", self.node.name))
+    }
+
+    /// Says that it may end by itself from now on, by the doing of a fault: such a death is no crash.
+    pub(crate) fn excuse(&self) {
+        self.excuses.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Takes that back, once for each time.
+    pub(crate) fn end_excuse(&self) {
+        self.excuses.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Gives its next lives more arguments.
+    pub(crate) fn add_arguments(&mut self, more: Vec<String>) {
+        self.arguments.extend(more);
     }
 
     /// Waits until it was reaped.
@@ -179,13 +197,14 @@ impl Drop for Life {
 }
 
 impl Life {
-    fn supervised(mut child: Child, node: &Node, log: &Path, crashes: &Crashes) -> Life {
+    fn supervised(mut child: Child, node: &Node, log: &Path, excuses: &Arc<AtomicUsize>, crashes: &Crashes) -> Life {
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
         let pid = pid.expect("a child that was not waited for has a number");
         let condemned = Arc::new(AtomicBool::new(false));
         let (tell, ended) = watch::channel(None);
         let (name, log, crashes, sentence) =
             (node.name.clone(), log.to_owned(), Arc::clone(crashes), Arc::clone(&condemned));
+        let excuses = Arc::clone(excuses);
         tokio::spawn(async move {
             let status = match child.wait().await {
                 Ok(status) => status,
@@ -195,7 +214,7 @@ impl Life {
                 }
             };
             let killed_by_us = sentence.load(Ordering::SeqCst) && status.signal() == Some(Signal::SIGKILL as i32);
-            if !killed_by_us {
+            if !killed_by_us && excuses.load(Ordering::SeqCst) == 0 {
                 let crash = Crash { node: name, status: describe(status), log: last_lines(&log) };
                 tracing::warn!("{} died: {}", crash.node, crash.status);
                 crashes.lock().expect("no holder panics").push(crash);

@@ -6,7 +6,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::resolve::{self, Meant, Situation};
-use super::{Active, Arena, Fault, FaultError, InForce, Receipt, links, processes, restarts, threads};
+use super::{Active, Arena, Fault, FaultError, InForce, Receipt, links, members, processes, restarts, threads};
 use crate::cluster::{Cluster, Inner};
 
 impl Cluster {
@@ -45,6 +45,11 @@ impl Cluster {
                 let (series, receipt) = restarts::begin(self, inner, nodes, *manner, decided).await?;
                 inner.series.insert(id, series);
                 receipt
+            }
+            InForce::Member(node) => {
+                // Likewise: who is out is taken back.
+                inner.in_force.insert(id, in_force.clone());
+                members::remove(inner, *node, decided).await?
             }
         };
         inner.in_force.insert(id, in_force);
@@ -93,6 +98,7 @@ impl Cluster {
                 let series = inner.series.remove(&id).expect("a series is kept as long as its fault is in force");
                 restarts::end(inner, series, self.patience, decided).await
             }
+            InForce::Member(node) => members::add(self, inner, *node, decided).await,
         }
     }
 }
@@ -115,6 +121,10 @@ fn decide(
         (Fault::Thread(_), Meant::Nodes(nodes)) => InForce::Thread(nodes),
         (Fault::Kill(_), Meant::Nodes(nodes)) => InForce::Kill(nodes),
         (Fault::Restart { manner, .. }, Meant::Nodes(nodes)) => InForce::Restart(nodes, *manner),
+        (Fault::Member(_), Meant::Nodes(nodes)) => {
+            members::possible(inner)?;
+            InForce::Member(nodes[0])
+        }
         _ => return Err(format!("a {} does not exist on real processes", fault.kind())),
     };
     Ok((in_force, exact))

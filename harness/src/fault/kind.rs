@@ -60,6 +60,9 @@ pub enum FaultKind {
     Cpu,
     /// Processes get no more memory (on real processes only)
     Memory,
+    /// A node is removed from its cluster and joins again with an empty disk (on real processes only, where members can
+    /// be changed)
+    Member,
 }
 
 impl FaultKind {
@@ -68,6 +71,7 @@ impl FaultKind {
     pub fn exists(self, arena: Arena) -> bool {
         match self {
             FaultKind::Partition | FaultKind::Pause | FaultKind::Kill => true,
+            FaultKind::Member => arena == Arena::Processes,
             FaultKind::Power | FaultKind::Clock | FaultKind::Disk | FaultKind::Packets => arena == Arena::Simulation,
             FaultKind::Thread | FaultKind::Restart => arena == Arena::Processes,
             FaultKind::Reset | FaultKind::Cpu | FaultKind::Memory => false,
@@ -111,6 +115,7 @@ impl FaultKind {
             FaultKind::Reset => "reset",
             FaultKind::Cpu => "cpu",
             FaultKind::Memory => "memory",
+            FaultKind::Member => "member",
         }
     }
 }

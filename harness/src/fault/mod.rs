@@ -8,6 +8,7 @@
 mod inject;
 mod kind;
 mod links;
+mod members;
 pub(crate) mod processes;
 mod receipt;
 pub(crate) mod resolve;
@@ -102,6 +103,9 @@ pub enum Fault {
         /// How many MiB each may still take.
         headroom: u32,
     },
+    /// A node is removed from its cluster by the others, loses its disk, and later joins again as a new member. One
+    /// at a time, and only of systems whose members can be changed.
+    Member(Targets),
 }
 
 /// How processes are restarted.
@@ -313,6 +317,17 @@ pub enum Targets {
     Nodes(Vec<String>),
 }
 
+impl Targets {
+    /// Whether they are one node, whoever that is.
+    fn is_single(&self) -> bool {
+        match self {
+            Targets::One | Targets::Leader | Targets::Here => true,
+            Targets::Minority | Targets::Majority | Targets::All | Targets::Followers => false,
+            Targets::Nodes(names) => names.len() == 1,
+        }
+    }
+}
+
 impl Fault {
     /// What kind it is of.
     #[must_use]
@@ -330,6 +345,7 @@ impl Fault {
             Fault::Reset(_) => FaultKind::Reset,
             Fault::Cpu { .. } => FaultKind::Cpu,
             Fault::Memory { .. } => FaultKind::Memory,
+            Fault::Member(_) => FaultKind::Member,
         }
     }
 
@@ -377,7 +393,8 @@ impl Fault {
             | Fault::Packets(PacketTrouble { targets, .. })
             | Fault::Reset(targets)
             | Fault::Cpu { targets, .. }
-            | Fault::Memory { targets, .. } => Some(targets),
+            | Fault::Memory { targets, .. }
+            | Fault::Member(targets) => Some(targets),
         }
     }
 
@@ -395,7 +412,8 @@ impl Fault {
             | Fault::Packets(PacketTrouble { targets, .. })
             | Fault::Reset(targets)
             | Fault::Cpu { targets, .. }
-            | Fault::Memory { targets, .. } => Some(targets),
+            | Fault::Memory { targets, .. }
+            | Fault::Member(targets) => Some(targets),
         }
     }
 
@@ -485,6 +503,7 @@ impl Fault {
             Fault::Restart { manner: Restarts::Storm(times), .. } if *times == 0 => {
                 wrong("a storm has one restart at least")
             }
+            Fault::Member(targets) if !targets.is_single() => wrong("members are changed one at a time"),
             Fault::Cpu { percent, .. } if !(1..=100).contains(percent) => {
                 wrong("a process may use 1 to 100 hundredths of a processor")
             }
@@ -519,4 +538,5 @@ pub(crate) enum InForce {
     Kill(Vec<usize>),
     Restart(Vec<usize>, Restarts),
     Thread(Vec<usize>),
+    Member(usize),
 }

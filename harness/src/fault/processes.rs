@@ -201,6 +201,16 @@ async fn death(replica: &Replica, fault: &str) -> Result<Process, FaultError> {
     Ok(Process { node: name.clone(), pid: replica.pid().as_raw(), threads: 0 })
 }
 
+/// Kills a replica that may have ended by itself, and waits until it was reaped.
+pub(super) async fn end(replica: &Replica, fault: &str) -> Result<(), FaultError> {
+    if let Err(ended) = replica.signal(Signal::SIGKILL) {
+        tracing::debug!("{ended}");
+    }
+    let reaped = timeout(EFFECT, replica.reaped()).await;
+    let alive = || format!("{} is not dead {EFFECT:?} after SIGKILL", replica.node.name);
+    reaped.map(drop).map_err(|_| FaultError::NoReceipt { fault: fault.to_owned(), seen: alive() })
+}
+
 /// Waits until a restarted replica accepts clients.
 pub(super) async fn accepting(born: &Present, fault: &str, patience: Duration) -> Result<Process, FaultError> {
     let name = &born.node;

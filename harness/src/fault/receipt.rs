@@ -60,6 +60,8 @@ pub enum Evidence {
         /// How many more restarts there would have been if the time had not been up.
         left: usize,
     },
+    /// Who belongs to the cluster now, by the number that it has given each, as one of the others said.
+    Members(Vec<String>),
     /// Not measured: the simulator did this, in words.
     Simulated(String),
 }

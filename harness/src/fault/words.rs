@@ -13,7 +13,8 @@ impl fmt::Display for Fault {
             | Fault::Thread(targets)
             | Fault::Kill(targets)
             | Fault::Power(targets)
-            | Fault::Reset(targets) => write!(f, "{targets}"),
+            | Fault::Reset(targets)
+            | Fault::Member(targets) => write!(f, "{targets}"),
             Fault::Restart { targets, manner: Restarts::Rolling } => write!(f, "{targets} one by one"),
             Fault::Restart { targets, manner: Restarts::Storm(times) } => write!(f, "{targets} {times} times"),
             Fault::Clock { targets, change, of } => write!(f, "{targets} {change}{}", clocks(*of)),

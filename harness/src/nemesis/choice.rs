@@ -32,12 +32,14 @@ pub enum Choice {
 }
 
 impl Choice {
-    /// Everything that can be done there, to replicas of that protocol (none: they are not ours, and stop at no points).
+    /// Everything that can be done there to any system, and at any point to replicas of that protocol (none: they are not
+    /// ours, and stop at no points). What depends on the system is asked for by name.
     #[must_use]
     pub fn all(arena: Arena, protocol: Option<Protocol>) -> Vec<Choice> {
-        let at_points = FaultKind::all(arena).filter(|kind| protocol.is_some() && kind.hits_points());
+        let kinds = || FaultKind::all(arena).filter(|kind| *kind != FaultKind::Member);
+        let at_points = kinds().filter(|kind| protocol.is_some() && kind.hits_points());
         let at_points = at_points.map(|kind| Choice::AtPoint(kind, None));
-        FaultKind::all(arena).map(Choice::Any).chain(at_points).collect()
+        kinds().map(Choice::Any).chain(at_points).collect()
     }
 
     /// The kind of fault that it is.
@@ -107,6 +109,7 @@ impl FromStr for Choice {
                 FaultKind::Power => Choice::Only(Fault::Power(targets)),
                 FaultKind::Thread => Choice::Only(Fault::Thread(targets)),
                 FaultKind::Reset => Choice::Only(Fault::Reset(targets)),
+                FaultKind::Member => Choice::Only(Fault::Member(targets)),
                 _ => Choice::On(kind, targets),
             }
         };

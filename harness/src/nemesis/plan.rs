@@ -159,6 +159,9 @@ impl Plan {
     }
 
     fn targets(&mut self, kind: FaultKind) -> Targets {
+        if kind == FaultKind::Member {
+            return self.weighted(&[(1, Targets::Leader), (1, Targets::One)]);
+        }
         let (minority, majority, all) = match kind {
             FaultKind::Kill | FaultKind::Power => (2, 2, 2),
             FaultKind::Packets => (2, 1, 4),
@@ -182,6 +185,7 @@ impl Plan {
             FaultKind::Thread => Fault::Thread(targets),
             FaultKind::Restart => Fault::Restart { targets, manner: self.restarts() },
             FaultKind::Reset => Fault::Reset(targets),
+            FaultKind::Member => Fault::Member(targets),
             FaultKind::Cpu => Fault::Cpu { targets, percent: self.rng.random_range(PROCESSOR) },
             FaultKind::Memory => Fault::Memory { targets, headroom: self.rng.random_range(HEADROOM) },
             FaultKind::Clock => Fault::Clock { targets, change: self.clock_change(), of: Clocks::Usual },

@@ -136,7 +136,8 @@ impl Siege {
                 | Fault::Restart { .. }
                 | Fault::Reset(_)
                 | Fault::Cpu { .. }
-                | Fault::Memory { .. } => unreachable!("{REAL_ONLY}"),
+                | Fault::Memory { .. }
+                | Fault::Member(_) => unreachable!("{REAL_ONLY}"),
             }
         }
         self.in_force.insert(step, InForce { fault: exact.clone(), meant });
@@ -163,7 +164,8 @@ impl Siege {
                 | Fault::Restart { .. }
                 | Fault::Reset(_)
                 | Fault::Cpu { .. }
-                | Fault::Memory { .. } => unreachable!("{REAL_ONLY}"),
+                | Fault::Memory { .. }
+                | Fault::Member(_) => unreachable!("{REAL_ONLY}"),
             }
         }
         self.wire(world, &fault);
@@ -235,7 +237,12 @@ fn word(fault: &Fault) -> &'static str {
         Fault::Clock { .. } => "clock wrong",
         Fault::Disk { .. } => "disk in trouble",
         Fault::Packets(_) => "packets in trouble",
-        Fault::Thread(_) | Fault::Restart { .. } | Fault::Reset(_) | Fault::Cpu { .. } | Fault::Memory { .. } => {
+        Fault::Thread(_)
+        | Fault::Restart { .. }
+        | Fault::Reset(_)
+        | Fault::Cpu { .. }
+        | Fault::Memory { .. }
+        | Fault::Member(_) => {
             unreachable!("{REAL_ONLY}")
         }
     }
