@@ -4,14 +4,18 @@
 mod fixture;
 mod standin;
 
+use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fixture::{Fixture, nodes, trial};
-use grudge::fault::{Active, Evidence, Fault, HeldThread, Restarts, Targets};
+use grudge::fault::{Active, Evidence, Fault, HeldThread, MemorySeen, Receipt, Restarts, Targets};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use procfs::process::{LimitValue, ProcState};
 use standin::Manner;
 
 fn main() -> ExitCode {
@@ -26,6 +30,15 @@ fn main() -> ExitCode {
         trial("a_thread_whose_holder_dies_goes_on_and_has_no_receipt", holder_died),
         trial("a_thread_stays_held_through_a_pause", thread_and_pause),
         trial("a_node_dies_and_lives_again_with_a_thread_held", thread_and_kill),
+        trial("a_process_gets_no_more_memory_until_its_limit_comes_back", memory),
+        trial("a_limit_that_somebody_has_raised_has_no_receipt", memory_raised),
+        trial("the_tighter_of_two_squeezes_holds_until_it_ends", memory_twice),
+        trial("who_dies_of_a_squeeze_is_no_crash_and_is_started_again", memory_kills),
+        trial("a_node_dies_and_lives_again_without_its_squeeze", memory_and_kill),
+        trial("a_busy_process_gets_its_share_of_a_processor_and_no_more", cpu),
+        trial("a_share_that_somebody_widens_has_no_receipt", cpu_widened),
+        trial("a_squeezed_node_stays_paused_for_as_long_as_it_should", cpu_and_pause),
+        trial("a_node_dies_and_lives_again_at_full_speed", cpu_and_kill),
     ])
 }
 
@@ -188,4 +201,159 @@ async fn thread_and_kill() {
     let receipt = fixture.cluster.stop(thread).await.expect("the thread has gone with its process");
     assert_eq!(receipt.evidence, Evidence::Running(Vec::new()));
     assert_eq!(fixture.cluster.crashes(), []);
+}
+
+fn squeezed(node: &str, headroom: u32) -> Fault {
+    Fault::Memory { targets: nodes(&[node]), headroom }
+}
+
+/// The only process whose memory a receipt is about.
+fn memory_seen(receipt: &Receipt) -> MemorySeen {
+    match &receipt.evidence {
+        Evidence::Memory(seen) if seen.len() == 1 => seen[0].clone(),
+        other => panic!("one process is squeezed: {other:?}"),
+    }
+}
+
+/// The soft limit of a process's data, in KiB.
+fn limit(pid: Pid) -> Option<u64> {
+    let limits = procfs::process::Process::new(pid.as_raw()).and_then(|process| process.limits()).expect("it lives");
+    match limits.max_data_size.soft_limit {
+        LimitValue::Unlimited => None,
+        LimitValue::Value(bytes) => Some(bytes / 1024),
+    }
+}
+
+async fn memory() {
+    let mut fixture = Fixture::up(Manner::Serve, 3).await;
+    let before = limit(pid(2));
+    let active = fixture.start(squeezed("n2", 2)).await;
+    let seen = memory_seen(&active.receipt);
+    let allowed = limit(pid(2)).expect("there is a limit now");
+    assert_eq!(seen.limit_kib, Some(allowed));
+    assert!(seen.used_kib <= allowed && allowed <= seen.used_kib + 2048, "{seen:?}");
+    assert_eq!((limit(pid(1)), limit(pid(3))), (before, before), "nobody else was hit");
+    let receipt = fixture.cluster.stop(active).await.expect("the old limit comes back");
+    assert_eq!((memory_seen(&receipt).limit_kib, limit(pid(2))), (before, before));
+    assert!(!memory_seen(&receipt).restarted);
+}
+
+async fn memory_raised() {
+    let mut fixture = Fixture::up(Manner::Serve, 3).await;
+    let before = limit(pid(3));
+    let active = fixture.start(squeezed("n3", 1)).await;
+    let raise = Command::new("prlimit").args(["--pid", &pid(3).to_string(), "--data=8589934592:"]).status();
+    assert!(raise.expect("util-linux is installed").success());
+    let error = fixture.cluster.stop(active).await.expect_err("it had not lasted");
+    assert!(error.to_string().contains("at its end n3 may have 8388608 KiB of data instead of"), "{error}");
+    assert_eq!(limit(pid(3)), before, "it is whole nevertheless");
+}
+
+async fn memory_twice() {
+    let mut fixture = Fixture::up(Manner::Serve, 3).await;
+    let before = limit(pid(1));
+    let wide = fixture.start(squeezed("n1", 64)).await;
+    let tight = fixture.start(squeezed("n1", 4)).await;
+    let held = memory_seen(&tight.receipt).limit_kib;
+    assert!(held < memory_seen(&wide.receipt).limit_kib && limit(pid(1)) == held);
+    let receipt = fixture.cluster.stop(wide).await.expect("it was in force, if to no effect");
+    assert_eq!((memory_seen(&receipt).limit_kib, limit(pid(1))), (held, held));
+    fixture.cluster.stop(tight).await.expect("the old limit comes back");
+    assert_eq!(limit(pid(1)), before);
+}
+
+async fn memory_kills() {
+    let mut fixture = Fixture::up(Manner::Hungry, 3).await;
+    let victim = pid(2);
+    let active = fixture.start(squeezed("n2", 8)).await;
+    let address = fixture.cluster.nodes()[1].client_address;
+    until("it dies of its clients", || {
+        drop(TcpStream::connect(address));
+        procfs::process::Process::new(victim.as_raw()).is_err()
+    })
+    .await;
+    let receipt = fixture.cluster.stop(active).await.expect("it lives again");
+    let seen = memory_seen(&receipt);
+    assert!(seen.restarted && seen.pid == pid(2).as_raw() && seen.pid != victim.as_raw(), "{seen:?}");
+    assert_eq!(seen.limit_kib, limit(pid(1)), "without a squeeze");
+    assert_eq!(fixture.cluster.crashes(), [], "it was the fault's doing");
+    kill(pid(2), Signal::SIGABRT).expect("it lives");
+    until("its death is known", || !fixture.cluster.crashes().is_empty()).await;
+}
+
+async fn memory_and_kill() {
+    let mut fixture = Fixture::up(Manner::Serve, 3).await;
+    let before = limit(pid(1));
+    let active = fixture.start(squeezed("n1", 8)).await;
+    let death = fixture.start(Fault::Kill(nodes(&["n1"]))).await;
+    fixture.cluster.stop(death).await.expect("it lives again");
+    let receipt = fixture.cluster.stop(active).await.expect("its limit has gone with its process");
+    assert_eq!(receipt.evidence, Evidence::Memory(Vec::new()));
+    assert_eq!(limit(pid(1)), before);
+}
+
+fn slowed(node: &str, percent: u8) -> Fault {
+    Fault::Cpu { targets: nodes(&[node]), percent }
+}
+
+/// Whether a process is stopped, by its first thread.
+fn is_stopped(pid: Pid) -> bool {
+    let stat = procfs::process::Process::new(pid.as_raw()).and_then(|process| process.stat()).expect("it lives");
+    stat.state().expect("it has a state") == ProcState::Stopped
+}
+
+async fn cpu() {
+    let mut fixture = Fixture::up(Manner::Busy, 2).await;
+    let active = fixture.start(slowed("n2", 10)).await;
+    let Evidence::Processor(seen) = &active.receipt.evidence else { panic!("{:?}", active.receipt) };
+    assert!(seen.len() == 1 && seen[0].stopped_percent >= 45 && seen[0].used_percent <= 38, "{seen:?}");
+    until("it runs for its share", || !is_stopped(pid(2))).await;
+    until("it is stopped for the rest", || is_stopped(pid(2))).await;
+    let receipt = fixture.cluster.stop(active).await.expect("it runs as before");
+    assert!(matches!(&receipt.evidence, Evidence::Running(running) if running.len() == 1), "{receipt:?}");
+    assert!(!is_stopped(pid(1)) && !is_stopped(pid(2)));
+}
+
+async fn cpu_widened() {
+    let mut fixture = Fixture::up(Manner::Busy, 2).await;
+    let active = fixture.start(slowed("n1", 10)).await;
+    let (victim, widening) = (pid(1), Arc::new(AtomicBool::new(true)));
+    let widens = Arc::clone(&widening);
+    let saboteur = std::thread::spawn(move || {
+        while widens.load(Ordering::SeqCst) {
+            kill(victim, Signal::SIGCONT).expect("it lives");
+        }
+    });
+    let error = fixture.cluster.stop(active).await.expect_err("it had more than its share");
+    widening.store(false, Ordering::SeqCst);
+    saboteur.join().expect("it ends when it is told to");
+    assert!(error.to_string().contains("at its end n1"), "{error}");
+    assert!(!is_stopped(victim), "it is whole nevertheless");
+}
+
+async fn cpu_and_pause() {
+    let mut fixture = Fixture::up(Manner::Busy, 2).await;
+    let squeeze = fixture.start(slowed("n2", 30)).await;
+    let pause = fixture.start(Fault::Pause(nodes(&["n2"]))).await;
+    // Several of its periods.
+    for _ in 0..100 {
+        assert!(is_stopped(pid(2)), "the squeeze has let it go on");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    fixture.cluster.stop(pause).await.expect("it goes on, for its share");
+    let pause = fixture.start(Fault::Pause(nodes(&["n2"]))).await;
+    fixture.cluster.stop(squeeze).await.expect("a paused one uses nothing");
+    assert!(is_stopped(pid(2)), "the end of the squeeze has let it go on");
+    fixture.cluster.stop(pause).await.expect("it goes on");
+    assert!(!is_stopped(pid(2)));
+}
+
+async fn cpu_and_kill() {
+    let mut fixture = Fixture::up(Manner::Busy, 2).await;
+    let squeeze = fixture.start(slowed("n1", 5)).await;
+    let death = fixture.start(Fault::Kill(nodes(&["n1"]))).await;
+    fixture.cluster.stop(death).await.expect("it lives again");
+    let receipt = fixture.cluster.stop(squeeze).await.expect("the squeeze has gone with its process");
+    assert_eq!(receipt.evidence, Evidence::Running(Vec::new()));
+    assert!(!is_stopped(pid(1)));
 }

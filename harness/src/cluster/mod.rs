@@ -28,7 +28,7 @@ use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
 use tokio::sync::{Mutex, watch};
 
-use crate::fault::{FaultKind, Hold, InForce, Series};
+use crate::fault::{Brake, FaultKind, Hold, InForce, Series, Squeeze};
 use crate::net::{FilterPlace, MOST_NODES, Net, NetError, address};
 use crate::system::{self, Place, System, SystemError};
 use replica::{Crashes, Replica, Start};
@@ -187,6 +187,10 @@ pub(crate) struct Inner {
     pub holds: BTreeMap<u64, Vec<Hold>>,
     /// How members are changed, if they can be.
     pub members: Option<Members>,
+    /// Nodes whose processor time is squeezed, by the number of the fault.
+    pub brakes: BTreeMap<u64, Vec<Brake>>,
+    /// Processes whose memory is squeezed, by the number of the fault.
+    pub squeezes: BTreeMap<u64, Vec<Squeeze>>,
 }
 
 impl Cluster {
@@ -227,6 +231,8 @@ impl Cluster {
             series: BTreeMap::new(),
             holds: BTreeMap::new(),
             members,
+            brakes: BTreeMap::new(),
+            squeezes: BTreeMap::new(),
         };
         let Spec { connect, patience, .. } = spec;
         Ok(Cluster { nodes, connect, patience, crashes, events, inner: Arc::new(Mutex::new(inner)) })

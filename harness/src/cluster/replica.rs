@@ -41,7 +41,7 @@ pub(crate) struct Replica {
     /// How many faults are in force of which it may die by itself.
     excuses: Arc<AtomicUsize>,
     /// Whether the harness has stopped it by SIGSTOP.
-    pub paused: bool,
+    paused: Arc<Mutex<bool>>,
 }
 
 /// One life: from start to death.
@@ -78,6 +78,41 @@ impl Present {
     }
 }
 
+/// Stops the processes of one life and lets them go on, for those who do it often and beside others.
+#[derive(Clone)]
+pub(crate) struct Reins {
+    present: Present,
+    paused: Arc<Mutex<bool>>,
+}
+
+impl Reins {
+    /// Whether that life has ended.
+    pub(crate) fn ended(&self) -> bool {
+        self.present.ended.borrow().is_some()
+    }
+
+    pub(crate) fn stop(&self) {
+        self.send(Signal::SIGSTOP);
+    }
+
+    /// Lets them go on, unless they are paused.
+    pub(crate) fn go_on(&self) {
+        let paused = self.paused.lock().expect("no holder panics");
+        if !*paused {
+            self.send(Signal::SIGCONT);
+        }
+    }
+
+    fn send(&self, signal: Signal) {
+        if self.ended() {
+            return;
+        }
+        if let Err(error) = killpg(self.present.pid, signal) {
+            tracing::debug!("{}: {signal}: {error}", self.present.node);
+        }
+    }
+}
+
 /// What it takes to start a replica.
 pub(crate) struct Start {
     pub node: Node,
@@ -106,14 +141,14 @@ impl Replica {
         let child = spawn(&node, &program, &arguments, &env, &log, namespace)?;
         let excuses = Arc::new(AtomicUsize::new(0));
         let life = Life::supervised(child, &node, &log, &excuses, crashes);
-        Ok(Replica { node, program, arguments, env, log, data, life, excuses, paused: false })
+        Ok(Replica { node, program, arguments, env, log, data, life, excuses, paused: Arc::default() })
     }
 
     /// Starts its next life. The last one has ended.
     pub(crate) fn restart(&mut self, namespace: BorrowedFd<'_>, crashes: &Crashes) -> Result<(), ClusterError> {
         let child = spawn(&self.node, &self.program, &self.arguments, &self.env, &self.log, namespace)?;
         self.life = Life::supervised(child, &self.node, &self.log, &self.excuses, crashes);
-        self.paused = false;
+        self.set_paused(false);
         Ok(())
     }
 
@@ -128,7 +163,22 @@ impl Replica {
 
     /// Whether it runs and is not paused.
     pub(crate) fn is_running(&self) -> bool {
-        self.ended().is_none() && !self.paused
+        self.ended().is_none() && !self.is_paused()
+    }
+
+    /// Whether the harness has stopped it by SIGSTOP, or is about to.
+    pub(crate) fn is_paused(&self) -> bool {
+        *self.paused.lock().expect("no holder panics")
+    }
+
+    /// Says so before it is stopped, and takes it back before it goes on.
+    pub(crate) fn set_paused(&self, paused: bool) {
+        *self.paused.lock().expect("no holder panics") = paused;
+    }
+
+    /// What it takes to stop its present life for a moment.
+    pub(crate) fn reins(&self) -> Reins {
+        Reins { present: self.present(), paused: Arc::clone(&self.paused) }
     }
 
     /// Sends a signal to all of its processes.

@@ -46,6 +46,11 @@ struct Held {
 }
 
 impl Traps {
+    /// Whether a node is to stop itself, or has.
+    pub(crate) fn are_set(&self) -> bool {
+        self.armed.is_some() || self.held.is_some()
+    }
+
     fn is_idle(&self) -> bool {
         self.armed.is_none() && self.held.is_none() && self.late.is_empty()
     }
@@ -68,6 +73,10 @@ impl Cluster {
         self.disarm().await?;
         let mut inner = self.inner.lock().await;
         let inner = &mut *inner;
+        if !inner.brakes.is_empty() {
+            let why = "a node whose processor time is squeezed would not stay at a point".to_owned();
+            return Err(FaultError::Inapplicable(why));
+        }
         let nodes: BTreeSet<usize> = match &trap.node {
             None => (0..inner.replicas.len()).collect(),
             Some(name) => {

@@ -6,7 +6,9 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::resolve::{self, Meant, Situation};
-use super::{Active, Arena, Fault, FaultError, InForce, Receipt, links, members, processes, restarts, threads};
+use super::{
+    Active, Arena, Fault, FaultError, InForce, Receipt, cpu, links, members, memory, processes, restarts, threads,
+};
 use crate::cluster::{Cluster, Inner};
 
 impl Cluster {
@@ -40,6 +42,16 @@ impl Cluster {
                 let (holds, receipt) = threads::hold(inner, nodes, rng, decided).await?;
                 inner.holds.insert(id, holds);
                 receipt
+            }
+            InForce::Cpu(nodes, percent) => {
+                let (brakes, receipt) = cpu::squeeze(inner, nodes, *percent, decided).await?;
+                inner.brakes.insert(id, brakes);
+                receipt
+            }
+            InForce::Memory(nodes, headroom) => {
+                // Recorded before it is proven: who dies of it is started again whatever was measured.
+                inner.in_force.insert(id, in_force.clone());
+                memory::squeeze(inner, id, nodes, *headroom, decided)?
             }
             InForce::Restart(nodes, manner) => {
                 let (series, receipt) = restarts::begin(self, inner, nodes, *manner, decided).await?;
@@ -94,6 +106,11 @@ impl Cluster {
                 let holds = inner.holds.remove(&id).unwrap_or_default();
                 threads::release(inner, nodes, holds, decided).await
             }
+            InForce::Cpu(nodes, percent) => {
+                let brakes = inner.brakes.remove(&id).unwrap_or_default();
+                cpu::release(inner, nodes, *percent, brakes, decided).await
+            }
+            InForce::Memory(nodes, _) => memory::relieve(inner, id, nodes, &self.crashes, self.patience, decided).await,
             InForce::Restart(..) => {
                 let series = inner.series.remove(&id).expect("a series is kept as long as its fault is in force");
                 restarts::end(inner, series, self.patience, decided).await
@@ -119,6 +136,8 @@ fn decide(
         (Fault::Partition(_), Meant::Links(links)) => InForce::Partition(links),
         (Fault::Pause(_), Meant::Nodes(nodes)) => InForce::Pause(nodes),
         (Fault::Thread(_), Meant::Nodes(nodes)) => InForce::Thread(nodes),
+        (Fault::Cpu { percent, .. }, Meant::Nodes(nodes)) => InForce::Cpu(nodes, *percent),
+        (Fault::Memory { headroom, .. }, Meant::Nodes(nodes)) => InForce::Memory(nodes, *headroom),
         (Fault::Kill(_), Meant::Nodes(nodes)) => InForce::Kill(nodes),
         (Fault::Restart { manner, .. }, Meant::Nodes(nodes)) => InForce::Restart(nodes, *manner),
         (Fault::Member(_), Meant::Nodes(nodes)) => {

@@ -58,7 +58,7 @@ pub enum FaultKind {
     Reset,
     /// Processes get little processor time (on real processes only)
     Cpu,
-    /// Processes get no more memory (on real processes only)
+    /// Processes get no more memory than a little, and may die of it (on real processes only)
     Memory,
     /// A node is removed from its cluster and joins again with an empty disk (on real processes only, where members can
     /// be changed)
@@ -73,8 +73,8 @@ impl FaultKind {
             FaultKind::Partition | FaultKind::Pause | FaultKind::Kill => true,
             FaultKind::Member => arena == Arena::Processes,
             FaultKind::Power | FaultKind::Clock | FaultKind::Disk | FaultKind::Packets => arena == Arena::Simulation,
-            FaultKind::Thread | FaultKind::Restart => arena == Arena::Processes,
-            FaultKind::Reset | FaultKind::Cpu | FaultKind::Memory => false,
+            FaultKind::Thread | FaultKind::Restart | FaultKind::Memory | FaultKind::Cpu => arena == Arena::Processes,
+            FaultKind::Reset => false,
         }
     }
 

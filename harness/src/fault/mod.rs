@@ -5,10 +5,12 @@
 //! Without a receipt there is no fault: an error. What was started is stopped through the same door, with a receipt
 //! of its own. The simulator takes the same values; [`FaultKind::exists`] says what exists where.
 
+mod cpu;
 mod inject;
 mod kind;
 mod links;
 mod members;
+mod memory;
 pub(crate) mod processes;
 mod receipt;
 pub(crate) mod resolve;
@@ -23,7 +25,11 @@ use jiff::SignedDuration;
 use jiff::fmt::serde::unsigned_duration;
 use serde::{Deserialize, Serialize, Serializer};
 
+pub(crate) use cpu::Brake;
+pub use cpu::ProcessorSeen;
 pub use kind::{Arena, FaultKind};
+pub use memory::MemorySeen;
+pub(crate) use memory::Squeeze;
 pub use receipt::{Active, Evidence, FaultError, Process, Receipt};
 pub use restarts::Lived;
 pub(crate) use restarts::Series;
@@ -539,4 +545,6 @@ pub(crate) enum InForce {
     Restart(Vec<usize>, Restarts),
     Thread(Vec<usize>),
     Member(usize),
+    Memory(Vec<usize>, u32),
+    Cpu(Vec<usize>, u8),
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures::future::try_join_all;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use procfs::process::{ProcState, all_processes};
+use procfs::process::{self, ProcState, all_processes};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
@@ -21,14 +21,14 @@ const EFFECT: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(1);
 
 /// Stops the processes of these nodes.
-pub(super) async fn pause(inner: &mut Inner, nodes: &[usize], decided: Instant) -> Result<Receipt, FaultError> {
+pub(super) async fn pause(inner: &Inner, nodes: &[usize], decided: Instant) -> Result<Receipt, FaultError> {
     let fault = format!("pause {}", names(inner, nodes).join("+"));
     let paused = stop_all(inner, nodes, &fault).await;
     match paused {
         Ok(processes) => Ok(receipt(inner, nodes, Evidence::Stopped(processes), decided)),
         Err(error) => {
             for node in nodes {
-                inner.replicas[*node].paused = false;
+                inner.replicas[*node].set_paused(false);
                 if let Err(again) = inner.replicas[*node].signal(Signal::SIGCONT) {
                     tracing::debug!("{again}");
                 }
@@ -38,21 +38,21 @@ pub(super) async fn pause(inner: &mut Inner, nodes: &[usize], decided: Instant) 
     }
 }
 
-async fn stop_all(inner: &mut Inner, nodes: &[usize], fault: &str) -> Result<Vec<Process>, FaultError> {
+async fn stop_all(inner: &Inner, nodes: &[usize], fault: &str) -> Result<Vec<Process>, FaultError> {
     for node in nodes {
+        inner.replicas[*node].set_paused(true);
         send(&inner.replicas[*node], Signal::SIGSTOP, fault)?;
-        inner.replicas[*node].paused = true;
     }
     try_join_all(nodes.iter().map(|node| until(&inner.replicas[*node], fault, Look::AllStopped))).await
 }
 
 /// Checks that these nodes were stopped to the end, and lets them go on.
-pub(super) async fn resume(inner: &mut Inner, nodes: &[usize], decided: Instant) -> Result<Receipt, FaultError> {
+pub(super) async fn resume(inner: &Inner, nodes: &[usize], decided: Instant) -> Result<Receipt, FaultError> {
     let fault = format!("pause {}", names(inner, nodes).join("+"));
     let lasted = nodes.iter().map(|node| look(&inner.replicas[*node], &fault, Look::AllStopped)).collect::<Vec<_>>();
     let healing = format!("end of {fault}");
     for node in nodes {
-        inner.replicas[*node].paused = false;
+        inner.replicas[*node].set_paused(false);
     }
     let sent: Vec<_> = nodes.iter().map(|node| send(&inner.replicas[*node], Signal::SIGCONT, &healing)).collect();
     sent.into_iter().collect::<Result<Vec<()>, _>>()?;
@@ -168,13 +168,20 @@ fn look(replica: &Replica, fault: &str, wanted: Look) -> Result<Result<Process, 
     })
 }
 
+/// The numbers of all processes of a group.
+pub(super) fn group(leader: Pid) -> procfs::ProcResult<Vec<i32>> {
+    Ok(members(leader)?.map(|process| process.pid).collect())
+}
+
+fn members(leader: Pid) -> procfs::ProcResult<impl Iterator<Item = process::Process>> {
+    let of_group = move |it: &process::Process| it.stat().is_ok_and(|stat| stat.pgrp == leader.as_raw());
+    Ok(all_processes()?.flatten().filter(of_group))
+}
+
 /// The states of all threads of all processes of a group. What ends while it is looked at is left out.
 fn thread_states(group: Pid) -> procfs::ProcResult<Vec<ProcState>> {
     let mut states = Vec::new();
-    for process in all_processes()?.flatten() {
-        if !process.stat().is_ok_and(|stat| stat.pgrp == group.as_raw()) {
-            continue;
-        }
+    for process in members(group)? {
         let Ok(tasks) = process.tasks() else { continue };
         let stats = tasks.flatten().filter_map(|task| task.stat().ok());
         states.extend(stats.filter_map(|stat| stat.state().ok()));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{Fault, HeldThread, Lived};
+use super::{Fault, HeldThread, Lived, MemorySeen, ProcessorSeen};
 
 /// A fault that is in force.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +62,10 @@ pub enum Evidence {
     },
     /// Who belongs to the cluster now, by the number that it has given each, as one of the others said.
     Members(Vec<String>),
+    /// These processes were stopped for most of the time, and used no more of a processor than their share.
+    Processor(Vec<ProcessorSeen>),
+    /// The limits of these processes were read back, and are what they should be.
+    Memory(Vec<MemorySeen>),
     /// Not measured: the simulator did this, in words.
     Simulated(String),
 }

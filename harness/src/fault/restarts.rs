@@ -124,7 +124,7 @@ pub(super) async fn end(
         let Some(index) = last.get(&replica.node.name) else { continue };
         let life = &mut lives[*index];
         // What has become of it since by another fault is that one's to tell.
-        if replica.pid().as_raw() == life.pid && !replica.is_condemned() && !replica.paused {
+        if replica.pid().as_raw() == life.pid && !replica.is_condemned() && !replica.is_paused() {
             accepting(&replica.present(), &fault, patience).await?;
             life.accepted = true;
         }

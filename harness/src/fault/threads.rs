@@ -187,7 +187,7 @@ async fn draw(replica: &Replica, rng: &mut ChaCha8Rng) -> Result<i32, String> {
 /// How many threads it has, if none of them is held. Those of a paused one are stopped by then, as it is meant.
 fn none_held(replica: &Replica) -> Result<usize, String> {
     let tasks = tasks(replica)?;
-    if replica.paused && stopped(replica).is_none() {
+    if replica.is_paused() && stopped(replica).is_none() {
         return Err(format!("not every thread of {} has joined its pause", replica.node.name));
     }
     match tasks.iter().filter(|task| is_held(task)).count() {

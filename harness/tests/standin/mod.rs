@@ -27,12 +27,18 @@ pub enum Manner {
     Die,
     /// Nobody leads.
     Leaderless,
+    /// n1 leads, the others follow, and every client costs a MiB that is never given back.
+    Hungry,
+    /// n1 leads, the others follow, and two threads of each use all the processor time that they get.
+    Busy,
 }
 
 impl Manner {
     /// The manner that is called so.
     pub fn called(word: &str) -> Option<Manner> {
-        [Manner::Serve, Manner::Die, Manner::Leaderless].into_iter().find(|manner| manner.word() == word)
+        [Manner::Serve, Manner::Die, Manner::Leaderless, Manner::Hungry, Manner::Busy]
+            .into_iter()
+            .find(|manner| manner.word() == word)
     }
 
     fn word(self) -> &'static str {
@@ -40,6 +46,8 @@ impl Manner {
             Manner::Serve => "serve",
             Manner::Die => "die",
             Manner::Leaderless => "leaderless",
+            Manner::Hungry => "hungry",
+            Manner::Busy => "busy",
         }
     }
 }
@@ -117,10 +125,23 @@ pub fn replica_if_asked() {
     let ip: Ipv4Addr = ip.parse().expect("an address");
     let listener = TcpListener::bind((ip, PORT)).expect("a port of its own namespace is free");
     let role: &[u8] = if id == "1" && !matches!(manner, Manner::Leaderless) { b"leader" } else { b"follower" };
+    if matches!(manner, Manner::Busy) {
+        for _ in 0..2 {
+            std::thread::spawn(|| {
+                loop {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+    }
     // A second thread, so that a pause has more than one to stop.
     let serving = std::thread::spawn(move || {
+        let mut eaten = Vec::new();
         for client in listener.incoming().flatten() {
             drop((&client).write_all(role));
+            if matches!(manner, Manner::Hungry) {
+                eaten.push(vec![1_u8; 1 << 20]);
+            }
         }
     });
     drop(serving.join());

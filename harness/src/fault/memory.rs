@@ -1,0 +1,194 @@
+//! Memory squeezed: processes that get no more than they have, and a little.
+//!
+//! What a running process may take is limited from the outside (`prlimit`, `RLIMIT_DATA`: heap, stacks of threads and
+//! whatever else is its own and writable). Only the soft limit is moved, so the old one can come back without any right.
+//! No limit outlives its process, and none is anywhere but there.
+//!
+//! A process that dies meanwhile is the fault's doing and no crash: what it does with an allocation that fails is its
+//! own affair, and dying is a good answer. It is started again when the squeeze is over, as after a kill.
+
+use std::time::{Duration, Instant};
+
+use nix::unistd::Pid;
+use procfs::process::{LimitValue, Process};
+use rustix::process::{Resource, Rlimit, prlimit};
+use serde::Serialize;
+
+use super::processes::{self, group, names};
+use super::{Evidence, FaultError, Receipt};
+use crate::cluster::Inner;
+use crate::cluster::replica::{Crashes, Replica};
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+/// What was seen of a process's memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MemorySeen {
+    /// The node's name.
+    pub node: String,
+    /// Its process.
+    pub pid: i32,
+    /// How many KiB of data it may have; no limit if absent.
+    pub limit_kib: Option<u64>,
+    /// How many it has.
+    pub used_kib: u64,
+    /// Whether it is new, since the one before has died of the squeeze.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub restarted: bool,
+}
+
+/// One process that is squeezed.
+#[derive(Clone, Debug)]
+pub(crate) struct Squeeze {
+    node: usize,
+    /// The life of the node to which the process belongs.
+    life: Pid,
+    pid: i32,
+    /// How many bytes of data it may have.
+    limit: u64,
+    /// How many it might have before anybody squeezed it.
+    before: Option<u64>,
+}
+
+/// Squeezes the processes of these nodes. Who dies of it at once is started again when it is over, also if there is no
+/// receipt.
+pub(super) fn squeeze(
+    inner: &mut Inner,
+    id: u64,
+    nodes: &[usize],
+    headroom: u32,
+    decided: Instant,
+) -> Result<Receipt, FaultError> {
+    let fault = format!("memory {}", names(inner, nodes).join("+"));
+    let failed = |cause: String| FaultError::Failed { fault: fault.clone(), cause };
+    for node in nodes {
+        inner.replicas[*node].excuse();
+    }
+    inner.squeezes.insert(id, Vec::new());
+    let mut seen = Vec::new();
+    for node in nodes {
+        let life = inner.replicas[*node].pid();
+        for pid in group(life).map_err(|cause| failed(cause.to_string()))? {
+            let limit = data(pid).map_err(failed)? + u64::from(headroom) * MIB;
+            let before = match inner.squeezes.values().flatten().find(|other| other.pid == pid) {
+                Some(other) => other.before,
+                None => allowed(pid).map_err(failed)?,
+            };
+            let squeeze = Squeeze { node: *node, life, pid, limit, before };
+            inner.squeezes.entry(id).or_default().push(squeeze.clone());
+            allow(pid, meant(inner, &squeeze)).map_err(failed)?;
+            let as_meant = look(inner, &squeeze);
+            seen.push(as_meant.map_err(|seen| FaultError::NoReceipt { fault: fault.clone(), seen })?);
+        }
+    }
+    Ok(Receipt { nodes: names(inner, nodes), evidence: Evidence::Memory(seen), took: decided.elapsed() })
+}
+
+/// Checks that the limits lasted to the end, brings the old ones back, and starts who has died of them. A process that
+/// another fault has killed has taken its limit with it.
+pub(super) async fn relieve(
+    inner: &mut Inner,
+    id: u64,
+    nodes: &[usize],
+    crashes: &Crashes,
+    patience: Duration,
+    decided: Instant,
+) -> Result<Receipt, FaultError> {
+    let fault = format!("memory {}", names(inner, nodes).join("+"));
+    let no_receipt = |seen: String| FaultError::NoReceipt { fault: fault.clone(), seen };
+    let squeezes = inner.squeezes.get(&id).cloned().unwrap_or_default();
+    let there = squeezes.into_iter().filter(|squeeze| {
+        let replica = &inner.replicas[squeeze.node];
+        replica.pid() == squeeze.life && replica.ended().is_none()
+    });
+    let there: Vec<Squeeze> = there.collect();
+    let lasted: Vec<_> = there.iter().map(|squeeze| look(inner, squeeze)).collect();
+    inner.squeezes.remove(&id);
+    let mut seen = Vec::new();
+    let mut unhealed = None;
+    for squeeze in &there {
+        let healed = allow(squeeze.pid, meant(inner, squeeze)).and_then(|()| look(inner, squeeze));
+        match healed {
+            Ok(healed) => seen.push(healed),
+            // It may have died of its squeeze just now.
+            Err(_) if died(&inner.replicas[squeeze.node]) => {}
+            Err(why) => unhealed = unhealed.or(Some(why)),
+        }
+    }
+    let dead: Vec<usize> = nodes.iter().copied().filter(|node| died(&inner.replicas[*node])).collect();
+    for node in nodes {
+        inner.replicas[*node].end_excuse();
+    }
+    if !dead.is_empty() {
+        processes::restart(inner, &dead, crashes, patience, decided).await?;
+    }
+    for node in dead {
+        let replica = &inner.replicas[node];
+        let (node, pid) = (replica.node.name.clone(), replica.pid().as_raw());
+        let (limit, used) = (allowed(pid).map_err(no_receipt)?, data(pid).map_err(no_receipt)?);
+        seen.push(MemorySeen { node, pid, limit_kib: limit.map(kib), used_kib: kib(used), restarted: true });
+    }
+    if let Some(why) = unhealed {
+        return Err(no_receipt(format!("it did not end: {why}")));
+    }
+    for seen in lasted {
+        seen.map_err(|seen| no_receipt(format!("at its end {seen}")))?;
+    }
+    Ok(Receipt { nodes: names(inner, nodes), evidence: Evidence::Memory(seen), took: decided.elapsed() })
+}
+
+/// Whether a replica has died of itself.
+fn died(replica: &Replica) -> bool {
+    replica.ended().is_some() && !replica.is_condemned()
+}
+
+/// How many bytes a process may have, by all squeezes that are on it; what it might have before if none is.
+fn meant(inner: &Inner, squeeze: &Squeeze) -> Option<u64> {
+    let others = inner.squeezes.values().flatten().filter(|other| other.pid == squeeze.pid);
+    others.map(|other| other.limit).min().or(squeeze.before)
+}
+
+/// What is seen of a process that is limited as it should be, or what is seen instead.
+fn look(inner: &Inner, squeeze: &Squeeze) -> Result<MemorySeen, String> {
+    let node = inner.replicas[squeeze.node].node.name.clone();
+    let (limit, used) = (allowed(squeeze.pid)?, data(squeeze.pid)?);
+    let words = |limit: Option<u64>| limit.map_or_else(|| "any number of".to_owned(), |limit| kib(limit).to_string());
+    if limit != meant(inner, squeeze) {
+        let meant = words(meant(inner, squeeze));
+        return Err(format!("{node} may have {} KiB of data instead of {meant}", words(limit)));
+    }
+    Ok(MemorySeen { node, pid: squeeze.pid, limit_kib: limit.map(kib), used_kib: kib(used), restarted: false })
+}
+
+fn kib(bytes: u64) -> u64 {
+    bytes / KIB
+}
+
+/// How many bytes of data a process has.
+fn data(pid: i32) -> Result<u64, String> {
+    let status = Process::new(pid).and_then(|process| process.status()).map_err(|cause| cause.to_string())?;
+    status.vmdata.map(|has| has * KIB).ok_or_else(|| format!("process {pid} has ended"))
+}
+
+/// How many bytes of data a process may have, by its soft limit.
+fn allowed(pid: i32) -> Result<Option<u64>, String> {
+    let limits = Process::new(pid).and_then(|process| process.limits()).map_err(|cause| cause.to_string())?;
+    Ok(value(limits.max_data_size.soft_limit))
+}
+
+fn value(limit: LimitValue) -> Option<u64> {
+    match limit {
+        LimitValue::Unlimited => None,
+        LimitValue::Value(bytes) => Some(bytes),
+    }
+}
+
+/// Moves the soft limit of a process.
+fn allow(pid: i32, bytes: Option<u64>) -> Result<(), String> {
+    let limits = Process::new(pid).and_then(|process| process.limits()).map_err(|cause| cause.to_string())?;
+    let maximum = value(limits.max_data_size.hard_limit);
+    prlimit(rustix::process::Pid::from_raw(pid), Resource::Data, Rlimit { current: bytes, maximum })
+        .map(drop)
+        .map_err(|cause| format!("the limit of process {pid} cannot be moved: {cause}"))
+}
