@@ -92,6 +92,7 @@ pub fn examine() -> Vec<Check> {
         Check { capability: "partitions", state: partitions },
         Check { capability: "pauses", state: stops() },
         Check { capability: "ptrace", state: traces() },
+        Check { capability: "clocks", state: clocks() },
         Check { capability: "fuse", state: fuse() },
         Check { capability: "systems", state: systems() },
     ]
@@ -201,6 +202,14 @@ fn systems() -> State {
         return State::ok(names.join(", "));
     }
     State::degraded(why.join(", "), &install.join(" && "))
+}
+
+/// Whether this kernel's clock functions can be hooked.
+fn clocks() -> State {
+    match crate::clock::way() {
+        Ok(how) => State::ok(how),
+        Err(why) => State::degraded(why, "clock faults need x86-64 and a kernel with a vDSO"),
+    }
 }
 
 fn fuse() -> State {

@@ -12,6 +12,7 @@ use crate::logging;
 use crate::report::terminal::complain;
 
 mod check;
+mod clock;
 mod doctor;
 mod hold;
 mod hunt;
@@ -63,6 +64,9 @@ enum Command {
     List(list::ListArgs),
     /// Say what this machine can do, and what to do about the rest
     Doctor(doctor::DoctorArgs),
+    /// Turn the clocks of processes, as standard input says
+    #[command(hide = true)]
+    Clock,
     /// Run one replica; clusters are made of these
     Node(Box<grudge_nodes::command::NodeArgs>),
     /// Hold one thread of another process until standard input ends
@@ -106,6 +110,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Report(args) => report::run(&args),
         Command::List(args) => list::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Clock => clock::run(),
         Command::Node(args) => node::run(&args),
         Command::Hold(args) => hold::run(&args),
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use super::clocks::{self, Turned};
 use super::resolve::{self, Meant, Situation};
 use super::{
     Active, Arena, Fault, FaultError, InForce, Receipt, cpu, links, members, memory, processes, restarts, threads,
@@ -29,13 +30,13 @@ impl Cluster {
         let decided = Instant::now();
         let id = inner.next;
         inner.next += 1;
-        let (in_force, exact) = decide(inner, fault, leader, rng).map_err(FaultError::Inapplicable)?;
-        let receipt = match &in_force {
+        let (mut in_force, exact) = decide(inner, fault, leader, rng).map_err(FaultError::Inapplicable)?;
+        let receipt = match &mut in_force {
             InForce::Partition(cuts) => links::cut(inner, cuts, decided).await?,
             InForce::Pause(nodes) => processes::pause(inner, nodes, decided).await?,
             InForce::Kill(nodes) => {
                 // Recorded before it is proven: a node that is down is started again whatever was measured.
-                inner.in_force.insert(id, in_force.clone());
+                inner.in_force.insert(id, InForce::Kill(nodes.clone()));
                 processes::kill(inner, nodes, decided).await?
             }
             InForce::Thread(nodes) => {
@@ -50,7 +51,7 @@ impl Cluster {
             }
             InForce::Memory(nodes, headroom) => {
                 // Recorded before it is proven: who dies of it is started again whatever was measured.
-                inner.in_force.insert(id, in_force.clone());
+                inner.in_force.insert(id, InForce::Memory(nodes.clone(), *headroom));
                 memory::squeeze(inner, id, nodes, *headroom, decided)?
             }
             InForce::Restart(nodes, manner) => {
@@ -60,9 +61,10 @@ impl Cluster {
             }
             InForce::Member(node) => {
                 // Likewise: who is out is taken back.
-                inner.in_force.insert(id, in_force.clone());
+                inner.in_force.insert(id, InForce::Member(*node));
                 members::remove(inner, *node, decided).await?
             }
+            InForce::Clock(turned) => clocks::turn(inner, turned, decided).await?,
         };
         inner.in_force.insert(id, in_force);
         Ok(Active { id, fault: exact, receipt })
@@ -101,6 +103,7 @@ impl Cluster {
         match in_force {
             InForce::Partition(cuts) => links::heal(inner, cuts, decided).await,
             InForce::Pause(nodes) => processes::resume(inner, nodes, decided).await,
+            InForce::Clock(turned) => clocks::right(inner, turned, decided).await,
             InForce::Kill(nodes) => processes::restart(inner, nodes, &self.crashes, self.patience, decided).await,
             InForce::Thread(nodes) => {
                 let holds = inner.holds.remove(&id).unwrap_or_default();
@@ -144,7 +147,20 @@ fn decide(
             members::possible(inner)?;
             InForce::Member(nodes[0])
         }
+        (Fault::Clock { change, of, .. }, Meant::Nodes(nodes)) => {
+            one_at_a_time(inner, &nodes, &names)?;
+            InForce::Clock(Turned::new(nodes, *change, *of))
+        }
         _ => return Err(format!("a {} does not exist on real processes", fault.kind())),
     };
     Ok((in_force, exact))
+}
+
+/// A clock that is wrong already is not made wrong again: nobody could say what it should show.
+fn one_at_a_time(inner: &Inner, nodes: &[usize], names: &[String]) -> Result<(), String> {
+    let mut turned = inner.in_force.values().filter_map(InForce::turned).flat_map(|turned| &turned.nodes);
+    match turned.find(|node| nodes.contains(node)) {
+        Some(node) => Err(format!("the clock of {} is wrong already", names[*node])),
+        None => Ok(()),
+    }
 }

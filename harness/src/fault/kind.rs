@@ -44,7 +44,7 @@ pub enum FaultKind {
     Kill,
     /// Machines lose power, and with it what was not fsynced (in simulation only)
     Power,
-    /// Clocks jump or drift (in simulation only)
+    /// Clocks jump, drift or strobe
     Clock,
     /// Disks are slow or full, or cannot be read (in simulation only)
     Disk,
@@ -70,9 +70,9 @@ impl FaultKind {
     #[must_use]
     pub fn exists(self, arena: Arena) -> bool {
         match self {
-            FaultKind::Partition | FaultKind::Pause | FaultKind::Kill => true,
+            FaultKind::Partition | FaultKind::Pause | FaultKind::Kill | FaultKind::Clock => true,
             FaultKind::Member => arena == Arena::Processes,
-            FaultKind::Power | FaultKind::Clock | FaultKind::Disk | FaultKind::Packets => arena == Arena::Simulation,
+            FaultKind::Power | FaultKind::Disk | FaultKind::Packets => arena == Arena::Simulation,
             FaultKind::Thread | FaultKind::Restart | FaultKind::Memory | FaultKind::Cpu => arena == Arena::Processes,
             FaultKind::Reset => false,
         }

@@ -5,6 +5,7 @@
 //! Without a receipt there is no fault: an error. What was started is stopped through the same door, with a receipt
 //! of its own. The simulator takes the same values; [`FaultKind::exists`] says what exists where.
 
+mod clocks;
 mod cpu;
 mod inject;
 mod kind;
@@ -30,7 +31,7 @@ pub use cpu::ProcessorSeen;
 pub use kind::{Arena, FaultKind};
 pub use memory::MemorySeen;
 pub(crate) use memory::Squeeze;
-pub use receipt::{Active, Evidence, FaultError, Process, Receipt};
+pub use receipt::{Active, ClockRead, Evidence, FaultError, Hand, Process, Receipt};
 pub use restarts::Lived;
 pub(crate) use restarts::Series;
 pub use threads::HeldThread;
@@ -40,6 +41,8 @@ use crate::net::Links;
 
 /// The furthest that a clock can jump.
 const FURTHEST_JUMP: SignedDuration = SignedDuration::from_hours(24);
+/// The furthest that a monotonic clock can.
+const FURTHEST_LEAP: SignedDuration = SignedDuration::from_secs(10);
 /// The fastest that a clock can go wrong, in parts per million.
 const FASTEST_DRIFT: i64 = 500_000;
 /// The shortest time that a strobing clock stays at either time.
@@ -74,7 +77,9 @@ pub enum Fault {
     /// Machines lose their power and are later started again: what was not fsynced is gone, and the log's tail may
     /// be torn.
     Power(Targets),
-    /// Clocks go wrong, and are right again afterwards.
+    /// Clocks go wrong, and are right again afterwards: the wall clock jumps back to the truth; a monotonic clock that
+    /// was behind leaps, and one that was ahead goes at half speed until true time has caught up, which the fault's
+    /// end waits for. Real processes are reached where they ask the vDSO, which nearly all do: see [`crate::clock`].
     Clock {
         /// Whose.
         targets: Targets,
@@ -470,7 +475,7 @@ impl Fault {
             return Err(format!("a {} exists {} only", self.kind(), arena.other().place()));
         }
         if arena == Arena::Processes {
-            return Ok(());
+            return self.keeps_monotonic();
         }
         let real_only = match self {
             Fault::Clock { change: ClockChange::Strobe { .. }, .. } => "a strobing clock",
@@ -483,6 +488,19 @@ impl Fault {
             _ => return Ok(()),
         };
         Err(format!("{real_only} exists {} only", Arena::Processes.place()))
+    }
+
+    /// Whether no process sees a monotonic clock go backwards, nor waits long for one to be right again.
+    fn keeps_monotonic(&self) -> Result<(), String> {
+        let Fault::Clock { change, of: Clocks::Monotonic | Clocks::Both, .. } = self else { return Ok(()) };
+        match change {
+            ClockChange::Jump(by) if by.is_negative() => Err("a monotonic clock does not jump back".to_owned()),
+            ClockChange::Jump(by) if *by > FURTHEST_LEAP => {
+                Err("a monotonic clock leaps by at most ten seconds: afterwards truth has to catch up".to_owned())
+            }
+            ClockChange::Strobe { .. } => Err("a monotonic clock does not strobe: it never goes backwards".to_owned()),
+            ClockChange::Jump(_) | ClockChange::Drift(_) => Ok(()),
+        }
     }
 
     /// Whether its numbers make sense.
@@ -547,4 +565,15 @@ pub(crate) enum InForce {
     Member(usize),
     Memory(Vec<usize>, u32),
     Cpu(Vec<usize>, u8),
+    Clock(clocks::Turned),
+}
+
+impl InForce {
+    /// The clocks that it has turned.
+    fn turned(&self) -> Option<&clocks::Turned> {
+        match self {
+            InForce::Clock(turned) => Some(turned),
+            _ => None,
+        }
+    }
 }

@@ -11,7 +11,7 @@ use procfs::process::{self, ProcState, all_processes};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::{Evidence, FaultError, Process, Receipt};
+use super::{Evidence, FaultError, Process, Receipt, clocks};
 use crate::cluster::Inner;
 use crate::cluster::replica::{Crashes, Present, Replica, describe};
 
@@ -105,12 +105,13 @@ pub(super) async fn restart(
             .restart(net.namespace(*node), crashes)
             .map_err(|error| FaultError::Failed { fault: fault.clone(), cause: error.to_string() })?;
     }
-    let born: Vec<Present> = nodes.iter().map(|node| replicas[*node].present()).collect();
+    clocks::renew(inner, nodes).await?;
+    let born: Vec<Present> = nodes.iter().map(|node| inner.replicas[*node].present()).collect();
     let up = try_join_all(born.iter().map(|born| accepting(born, &fault, patience))).await?;
     Ok(receipt(inner, nodes, Evidence::Restarted(up), decided))
 }
 
-fn receipt(inner: &Inner, nodes: &[usize], evidence: Evidence, decided: Instant) -> Receipt {
+pub(super) fn receipt(inner: &Inner, nodes: &[usize], evidence: Evidence, decided: Instant) -> Receipt {
     Receipt { nodes: names(inner, nodes), evidence, took: decided.elapsed() }
 }
 

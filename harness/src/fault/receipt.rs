@@ -66,6 +66,8 @@ pub enum Evidence {
     Processor(Vec<ProcessorSeen>),
     /// The limits of these processes were read back, and are what they should be.
     Memory(Vec<MemorySeen>),
+    /// What the clocks of these processes show, read through their own code.
+    Clocks(Vec<ClockRead>),
     /// Not measured: the simulator did this, in words.
     Simulated(String),
 }
@@ -79,6 +81,33 @@ pub struct Process {
     pub pid: i32,
     /// How many threads were looked at; none of a process that is gone.
     pub threads: usize,
+}
+
+/// What the clocks of one process show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ClockRead {
+    /// The node's name.
+    pub node: String,
+    /// The process's number inside the sandbox.
+    pub pid: i32,
+    /// The time of day.
+    pub wall: Hand,
+    /// The monotonic clock.
+    pub monotonic: Hand,
+    /// How often the wall clock was seen to jump while it was watched; it is watched if it should strobe.
+    #[serde(skip_serializing_if = "is_nought")]
+    pub flips: u64,
+}
+
+/// How far a clock is ahead of the truth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Hand {
+    /// In nanoseconds, as it was read.
+    #[serde(rename = "ahead_ms", serialize_with = "in_milliseconds")]
+    pub ahead: i64,
+    /// In nanoseconds, as it should be.
+    #[serde(rename = "expected_ms", serialize_with = "in_milliseconds")]
+    pub expected: i64,
 }
 
 /// Why there is no (or no proven) fault.
@@ -104,6 +133,14 @@ pub enum FaultError {
         /// Why not.
         cause: String,
     },
+}
+
+fn is_nought(count: &u64) -> bool {
+    *count == 0
+}
+
+fn in_milliseconds<S: serde::Serializer>(nanoseconds: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((*nanoseconds as f64 / 1e3).round() / 1e3)
 }
 
 fn milliseconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::processes::{accepting, names, slay};
-use super::{Evidence, FaultError, Process, Receipt, Restarts};
+use super::{Evidence, FaultError, Process, Receipt, Restarts, clocks};
 use crate::cluster::replica::Crashes;
 use crate::cluster::{Cluster, Inner, Node, ready};
 
@@ -172,6 +172,7 @@ impl Scene {
             accepted: false,
         };
         self.seen.lock().expect("no holder panics").lives.push(life);
+        clocks::renew(inner, &[node]).await?;
         Ok(killed)
     }
 

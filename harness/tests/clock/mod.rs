@@ -1,0 +1,32 @@
+//! What the tests of clocks share.
+
+use std::future::Future;
+use std::process::exit;
+
+use libtest_mimic::{Failed, Trial};
+
+pub mod cluster;
+pub mod process;
+pub mod target;
+
+/// The process that turns clocks, if the arguments say so: the harness calls its own program for it, which is the
+/// test here.
+pub fn helper_if_asked() {
+    if std::env::args().nth(1).as_deref() == Some(grudge::clock::COMMAND) {
+        match grudge::clock::serve(std::io::stdin(), std::io::stdout()) {
+            Ok(()) => exit(0),
+            Err(error) => {
+                anstream::eprintln!("{error}");
+                exit(255)
+            }
+        }
+    }
+}
+
+pub fn trial<F: Future<Output = ()> + 'static>(name: &str, test: fn() -> F) -> Trial {
+    Trial::test(name, move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        runtime.map_err(Failed::from)?.block_on(test());
+        Ok(())
+    })
+}
