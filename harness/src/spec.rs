@@ -239,7 +239,7 @@ pub(crate) mod tests {
                 "when = { at = '1s' }\nfault = { power = 'leader' }",
                 "`at 1s: power leader`: a power exists in simulation",
             ),
-            ("when = { at = '1s' }\nfault = { kill = 'here' }", "only a point says where `here` is"),
+            ("when = { at = '1s' }\nfault = { kill = 'here' }", "only a point, a log or a role says where `here` is"),
             ("when = { at = '1s' }\nfault = { kill = { nodes = ['n9'] } }", "there is no node `n9`"),
             ("when = { point = 'raft-elected' }\nfault = { kill = 'here' }", "raft-elected is a point of raft"),
             ("when = { point = 'zab-established', node = 'n4' }\nfault = { kill = 'here' }", "no node `n4`"),

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use fixture::{Fixture, nodes, trial};
 use grudge::cluster::{Cluster, ClusterError};
 use grudge::fault::{Evidence, Fault, FaultError, Shape, Targets};
+use grudge::nemesis::Sign;
+use grudge::nemesis::sign::Seen;
 use grudge::net::FilterPlace;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         trial("a_member_is_removed_and_comes_back_as_a_new_one", members::removed_and_back),
         trial("a_member_that_somebody_else_has_added_has_no_receipt", members::added_by_another),
         trial("heal_all_undoes_everything", heal_all),
+        trial("a_line_in_a_log_is_seen_at_the_node_that_wrote_it", line_in_a_log),
         trial("a_death_not_of_our_making_is_a_crash", crash),
         trial("a_replica_that_dies_at_its_start_is_named", dies_at_start),
         trial("a_program_that_does_not_exist_is_named", no_program),
@@ -266,6 +269,19 @@ async fn heal_all() {
     for node in fixture.cluster.nodes() {
         assert!(reachable(node.client_address).await, "{}", node.name);
     }
+}
+
+async fn line_in_a_log() {
+    let mut fixture = five().await;
+    let sign = |nth| Sign { what: Seen::Log("born".to_owned()), node: None, nth };
+    let (first, third) = (fixture.cluster.sight(&sign(1)), fixture.cluster.sight(&sign(3)));
+    let active = fixture.start(Fault::Kill(nodes(&["n4"]))).await;
+    fixture.cluster.stop(active).await.expect("it starts again");
+    let patience = Duration::from_secs(30);
+    assert_eq!(tokio::time::timeout(patience, first).await.as_deref(), Ok("n4"));
+    let active = fixture.start(Fault::Kill(nodes(&["n2", "n5"]))).await;
+    fixture.cluster.stop(active).await.expect("they start again");
+    assert_eq!(tokio::time::timeout(patience, third).await.as_deref(), Ok("n5"), "the last of three");
 }
 
 async fn crash() {

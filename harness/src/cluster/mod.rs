@@ -6,6 +6,7 @@
 mod lookout;
 pub(crate) mod ready;
 pub(crate) mod replica;
+mod sights;
 mod traps;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex as StdMutex};
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 use grudge_nodes::bugs::Bug;
 use grudge_nodes::replica::NodeId;
 use grudge_workloads::client::{Connect, Membership, Role};
@@ -29,6 +30,7 @@ use thiserror::Error;
 use tokio::sync::{Mutex, watch};
 
 use crate::fault::{Brake, FaultKind, Hold, InForce, Series, Squeeze};
+use crate::nemesis::Sign;
 use crate::net::{FilterPlace, MOST_NODES, Net, NetError, address};
 use crate::system::{self, Place, System, SystemError};
 use replica::{Crashes, Replica, Start};
@@ -151,6 +153,8 @@ pub struct Cluster {
     /// How long a node that was restarted has until it accepts clients.
     pub(crate) patience: Duration,
     pub(crate) crashes: Crashes,
+    /// The nodes' logs, in their order.
+    logs: Vec<PathBuf>,
     /// Where its nodes write their events down; nowhere if they are not ours.
     events: Vec<PathBuf>,
     pub(crate) inner: Arc<Mutex<Inner>>,
@@ -217,6 +221,7 @@ impl Cluster {
             Some(_) => starts.iter().map(|start| start.events.clone()).collect(),
             None => Vec::new(),
         };
+        let logs = starts.iter().map(|start| start.log.clone()).collect();
         let nodes: Vec<Node> = starts.iter().map(|start| start.node.clone()).collect();
         let net = Net::up(spec.nodes, places).await?;
         let crashes: Crashes = Arc::new(StdMutex::new(Vec::new()));
@@ -235,7 +240,7 @@ impl Cluster {
             squeezes: BTreeMap::new(),
         };
         let Spec { connect, patience, .. } = spec;
-        Ok(Cluster { nodes, connect, patience, crashes, events, inner: Arc::new(Mutex::new(inner)) })
+        Ok(Cluster { nodes, connect, patience, crashes, logs, events, inner: Arc::new(Mutex::new(inner)) })
     }
 
     /// The nodes, in order of their numbers.
@@ -254,6 +259,13 @@ impl Cluster {
     #[must_use]
     pub fn leaders(&self) -> watch::Receiver<u64> {
         lookout::begin(&self.nodes, self.events.clone(), Arc::clone(&self.connect))
+    }
+
+    /// Looks from now on until a sign is seen; answers at which node.
+    #[must_use]
+    pub fn sight(&self, sign: &Sign) -> BoxFuture<'static, String> {
+        let nodes = self.nodes.iter().cloned().zip(self.logs.iter().cloned());
+        sights::sight(sign.clone(), nodes, Arc::clone(&self.connect))
     }
 
     /// Where the rules of a partition sit.

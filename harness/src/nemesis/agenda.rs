@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use super::schedule::{Schedule, Since};
-use super::{Plan, Step, Trap, Trigger};
+use super::{Plan, Sign, Step, Trap, Trigger};
 use crate::fault::Fault;
 
 /// How far the run has come, counted from its beginning.
@@ -56,6 +56,13 @@ pub enum Action {
         /// Where.
         trap: Trap,
     },
+    /// Looks for a sign until the run ends. Nothing to report but [`Agenda::reached`], later.
+    Look {
+        /// For which step.
+        step: StepId,
+        /// What is looked for.
+        sign: Sign,
+    },
     /// Puts a fault in force; to be answered by [`Agenda::started`]. Then the node that is held, if any, goes on,
     /// unless the fault has paused or killed it.
     Start {
@@ -63,7 +70,7 @@ pub enum Action {
         step: StepId,
         /// What: `here` is named already.
         fault: Fault,
-        /// The node that was caught. All traps are gone.
+        /// The node that was caught in a trap. All traps are gone.
         held: Option<String>,
     },
     /// Takes a fault away; to be answered by [`Agenda::stopped`].
@@ -92,6 +99,10 @@ enum State {
     Armed { since: Duration },
     /// Its trap has caught this node.
     Caught { node: String },
+    /// Its sign is looked for since then.
+    Looking { since: Duration },
+    /// Its sign was seen at this node.
+    Seen { node: String },
     /// The driver works on it.
     Starting,
     /// To be taken away then.
@@ -193,10 +204,14 @@ impl Agenda {
         if self.open.is_empty() { Do::Done } else { Do::Wait(wait) }
     }
 
-    /// The trap of that step has caught a node.
+    /// The trap of that step has caught a node, or its sign was seen there.
     pub fn reached(&mut self, step: StepId, node: &str) {
-        if let State::Armed { .. } = self.entries[step.0].state {
-            self.entries[step.0].state = State::Caught { node: node.to_owned() };
+        let (state, node) = (&mut self.entries[step.0].state, node.to_owned());
+        match state {
+            State::Armed { .. } => *state = State::Caught { node },
+            State::Looking { .. } => *state = State::Seen { node },
+            // It came too late.
+            _ => {}
         }
     }
 
@@ -263,8 +278,9 @@ impl Agenda {
                 wait.until = earlier(wait.until, until);
                 None
             }
-            State::Caught { node } => Some(self.start(step, now, landmarks, Some(node))),
-            State::Armed { since } => {
+            State::Caught { node } => Some(self.start(step, now, landmarks, Some((node, Stand::Held)))),
+            State::Seen { node } => Some(self.start(step, now, landmarks, Some((node, Stand::Free)))),
+            State::Armed { since } | State::Looking { since } => {
                 let limit = since + self.entries[step].step.patience();
                 if now >= limit {
                     return Some(self.lose_patience(step, now, landmarks));
@@ -286,6 +302,10 @@ impl Agenda {
             Due::Unseen { limit, acknowledged } => {
                 wait.until = earlier(wait.until, Some(limit));
                 wait.acknowledged = earlier(wait.acknowledged, acknowledged);
+            }
+            Due::Sign(sign) => {
+                self.entries[step].state = State::Looking { since: now };
+                return Some(Action::Look { step: StepId(step), sign });
             }
             Due::Trap(trap) => {
                 self.entries[step].state = State::Armed { since: now };
@@ -314,6 +334,7 @@ impl Agenda {
                 let seen = landmarks.acknowledged >= target;
                 self.after_landmark(step, base, seen.then_some(now), then, Some(target))
             }
+            (Trigger::Sign(sign), Some(_)) => Due::Sign(sign),
             (Trigger::Point(trap), Some(_)) => {
                 let taken = |other: &usize| matches!(self.entries[*other].state, State::Armed { .. });
                 if self.open.iter().any(taken) { Due::Blocked } else { Due::Trap(trap) }
@@ -338,16 +359,17 @@ impl Agenda {
         }
     }
 
-    fn start(&mut self, step: usize, now: Duration, landmarks: &Landmarks, held: Option<String>) -> Action {
-        let record = self.record(step, now, landmarks, held.as_deref());
+    fn start(&mut self, step: usize, now: Duration, landmarks: &Landmarks, here: Option<(String, Stand)>) -> Action {
+        let record = self.record(step, now, landmarks, here.as_ref().map(|(node, _)| node.as_str()));
         let entry = &mut self.entries[step];
         entry.state = State::Starting;
         entry.record = Some(record);
         entry.decided = *landmarks;
-        let fault = match &held {
-            Some(node) => entry.step.fault.located(node),
+        let fault = match &here {
+            Some((node, _)) => entry.step.fault.located(node),
             None => entry.step.fault.clone(),
         };
+        let held = here.filter(|(_, stand)| *stand == Stand::Held).map(|(node, _)| node);
         Action::Start { step: StepId(step), fault, held }
     }
 
@@ -389,6 +411,15 @@ impl Agenda {
     }
 }
 
+/// What a node does at which a step was triggered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stand {
+    /// It is held in a trap.
+    Held,
+    /// It goes on.
+    Free,
+}
+
 /// When a waiting step is due.
 enum Due {
     /// Not before something else has happened.
@@ -401,6 +432,8 @@ enum Due {
     },
     /// When this trap, which is not set yet, has caught a node.
     Trap(Trap),
+    /// When this sign, which is not looked for yet, was seen at a node.
+    Sign(Sign),
 }
 
 /// The earlier of two times or counts that may never come.

@@ -3,10 +3,11 @@
 use std::future::pending;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::watch;
 
-use super::Trap;
+use super::{Sign, Trap};
 use crate::cluster::{Cluster, Crash};
 use crate::fault::{Active, Fault, FaultError, Process, Receipt};
 
@@ -37,6 +38,12 @@ pub trait Breakable: Send + Sync {
     /// How often a node has begun to lead, counted from now. One that cannot tell never moves.
     fn leaders(&self) -> watch::Receiver<u64> {
         watch::channel(0).1
+    }
+
+    /// Waits until a sign is seen, and answers at which node. One that sees none waits for ever.
+    fn sight(&self, sign: &Sign) -> BoxFuture<'static, String> {
+        tracing::warn!("nobody looks here: {sign}");
+        Box::pin(pending())
     }
 
     /// Sets a trap: the next node to come to the point halts there.
@@ -82,6 +89,10 @@ impl Breakable for Cluster {
 
     fn leaders(&self) -> watch::Receiver<u64> {
         Cluster::leaders(self)
+    }
+
+    fn sight(&self, sign: &Sign) -> BoxFuture<'static, String> {
+        Cluster::sight(self, sign)
     }
 
     async fn arm(&self, trap: &Trap) -> Result<(), FaultError> {

@@ -11,6 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use grudge_checkers::history::Kind;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -29,6 +32,7 @@ mod choice;
 mod plan;
 pub mod schedule;
 pub mod script;
+pub mod sign;
 
 pub use agenda::{Action, Agenda, Do, Landmarks, StepId, Wait};
 pub use breakable::Breakable;
@@ -36,6 +40,7 @@ pub use choice::{Choice, Menu};
 pub(crate) use plan::Plan;
 pub use schedule::Schedule;
 pub use script::{Step, Trap, Trigger};
+pub use sign::Sign;
 
 /// The streams of the seed, one a purpose, so that more draws here never change what is drawn there.
 const PLAN_STREAM: u64 = 1;
@@ -85,6 +90,8 @@ struct Hands {
     rng: ChaCha8Rng,
     in_force: BTreeMap<StepId, Active>,
     armed: Option<(StepId, Trap)>,
+    /// Signs that are looked for; answered with the node at which they were seen.
+    looking: FuturesUnordered<BoxFuture<'static, (StepId, String)>>,
     /// Who was caught, and where.
     caught: Option<(Process, Trap)>,
     /// How often a node began to lead.
@@ -103,6 +110,7 @@ impl Nemesis {
             rng: target_rng(self.seed),
             in_force: BTreeMap::new(),
             armed: None,
+            looking: FuturesUnordered::new(),
             caught: None,
             leaders: self.cluster.leaders(),
             toll: Toll::default(),
@@ -135,6 +143,10 @@ impl Nemesis {
                 // The trap that is not set catches nobody, and is given up in its time.
                 Err(error) => tracing::warn!("{error}"),
             },
+            Action::Look { step, sign } => {
+                let sight = self.cluster.sight(&sign);
+                hands.looking.push(sight.map(move |node| (step, node)).boxed());
+            }
             Action::Start { step, fault, held } => {
                 let caught = hands.caught.take().filter(|_| held.is_some());
                 self.start(step, &fault, caught, hands).await?;
@@ -176,6 +188,10 @@ impl Nemesis {
             () = self.stop.wait() => {}
             Ok(_) = self.acknowledged.wait_for(|count| *count >= target) => {}
             Ok(()) = hands.leaders.changed() => {}
+            Some((step, node)) = hands.looking.next() => {
+                tracing::info!("{node} gives the sign that was waited for");
+                self.agenda.reached(step, &node);
+            }
             process = self.cluster.caught(), if hands.caught.is_none() => {
                 if let Some((step, trap)) = hands.armed.take() {
                     tracing::info!("{} halted at {}", process.node, kebab(&trap.point));

@@ -71,7 +71,7 @@ pub struct Since {
     pub leader: Option<Duration>,
 }
 
-/// By what the faults of a schedule are armed when it is played again. A point is always armed by itself.
+/// By what the faults of a schedule are armed when it is played again. A point or a sign is always waited for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rearm {
     /// The time of the run: exact in simulation, where time is part of the seed.
@@ -151,7 +151,7 @@ impl Entry {
     fn step(&self, rearm: Rearm, whom: Whom) -> Step {
         let Since { previous, acknowledged, leaders, leader } = self.since;
         let when = match (&self.when, rearm) {
-            (Trigger::Point(trap), _) => Trigger::Point(trap.clone()),
+            (Trigger::Point(_) | Trigger::Sign(_), _) => self.when.clone(),
             (_, Rearm::Time) => Trigger::At(Duration::from_secs_f64(self.start.max(0.0))),
             (_, Rearm::Landmarks) => match (leader, previous) {
                 (Some(then), _) => Trigger::Leader { nth: leaders, then },

@@ -13,6 +13,7 @@ use jiff::fmt::serde::unsigned_duration::friendly::compact;
 use serde::{Deserialize, Serialize};
 
 use super::choice::check_point;
+use super::sign::{Role, Seen, Sign};
 use crate::fault::{Arena, Fault};
 use crate::spec::kebab;
 
@@ -64,6 +65,9 @@ pub enum Trigger {
     /// A node comes to a point of its protocol, and is held there until the fault is in force:
     /// `point = "zab-established", node = "n2", nth = 3`.
     Point(Trap),
+    /// Something is seen of a node from outside: `log = "compacted", node = "n2", nth = 3`, `role = "leader"`. There,
+    /// `here` is that node.
+    Sign(Sign),
 }
 
 /// Where a node is wanted to halt.
@@ -94,6 +98,10 @@ struct Written {
     #[serde(skip_serializing_if = "Option::is_none")]
     point: Option<Point>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<Role>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     node: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     nth: Option<u64>,
@@ -105,8 +113,9 @@ impl TryFrom<Written> for Trigger {
     type Error = String;
 
     fn try_from(written: Written) -> Result<Trigger, String> {
-        let Written { at, previous, calm, leader, acknowledged, point, node, nth, then } = written;
+        let Written { at, previous, calm, leader, acknowledged, point, log, role, node, nth, then } = written;
         let after = then.unwrap_or_default();
+        let sign = |what: Seen| Trigger::Sign(Sign { what, node: node.clone(), nth: nth.unwrap_or(1) });
         let kinds = [
             at.map(Trigger::At),
             previous.map(Trigger::Previous),
@@ -114,10 +123,12 @@ impl TryFrom<Written> for Trigger {
             leader.map(|nth| Trigger::Leader { nth, then: after }),
             acknowledged.map(|nth| Trigger::Acknowledged { nth, then: after }),
             point.map(|point| Trigger::Point(Trap { point, node: node.clone(), nth: nth.unwrap_or(1) })),
+            log.map(|text| sign(Seen::Log(text))),
+            role.map(|role| sign(Seen::Role(role))),
         ];
         let mut kinds = kinds.into_iter().flatten();
         let (Some(trigger), None) = (kinds.next(), kinds.next()) else {
-            return Err("a trigger is one of at, previous, calm, leader, acknowledged and point".to_owned());
+            return Err("a trigger is one of at, previous, calm, leader, acknowledged, point, log and role".to_owned());
         };
         let landmark = matches!(trigger, Trigger::Leader { .. } | Trigger::Acknowledged { .. });
         let of_point = node.is_some() || nth.is_some();
@@ -125,10 +136,15 @@ impl TryFrom<Written> for Trigger {
             Trigger::Leader { nth: 0, .. } | Trigger::Acknowledged { nth: 0, .. } => {
                 Err("what a trigger counts begins with 1".to_owned())
             }
-            Trigger::Point(Trap { nth: 0, .. }) => Err("what a trigger counts begins with 1".to_owned()),
+            Trigger::Point(Trap { nth: 0, .. }) | Trigger::Sign(Sign { nth: 0, .. }) => {
+                Err("what a trigger counts begins with 1".to_owned())
+            }
             _ if then.is_some() && !landmark => Err("`then` is for `leader` and `acknowledged`".to_owned()),
-            Trigger::Point(_) => Ok(trigger),
-            _ if of_point => Err("`node` and `nth` are for `point`".to_owned()),
+            Trigger::Sign(Sign { what: Seen::Log(text), .. }) if text.is_empty() => {
+                Err("every line has the text \"\": give `log` some words of the line that is waited for".to_owned())
+            }
+            Trigger::Point(_) | Trigger::Sign(_) => Ok(trigger),
+            _ if of_point => Err("`node` and `nth` are for `point`, `log` and `role`".to_owned()),
             _ => Ok(trigger),
         }
     }
@@ -146,6 +162,13 @@ impl From<Trigger> for Written {
             Trigger::Acknowledged { nth, then } => Written { acknowledged: Some(nth), then: some(then), ..none },
             Trigger::Point(Trap { point, node, nth }) => {
                 Written { point: Some(point), node, nth: (nth != 1).then_some(nth), ..none }
+            }
+            Trigger::Sign(Sign { what, node, nth }) => {
+                let (log, role) = match what {
+                    Seen::Log(text) => (Some(text), None),
+                    Seen::Role(role) => (None, Some(role)),
+                };
+                Written { log, role, node, nth: (nth != 1).then_some(nth), ..none }
             }
         }
     }
@@ -165,7 +188,7 @@ impl Step {
     pub fn check(&self, arena: Arena, protocol: Option<Protocol>, nodes: &[String]) -> Result<(), String> {
         self.fault.check()?;
         let trapped = match &self.when {
-            Trigger::Point(Trap { node, .. }) => node.as_deref(),
+            Trigger::Point(Trap { node, .. }) | Trigger::Sign(Sign { node, .. }) => node.as_deref(),
             _ => None,
         };
         if let Some(name) = self.fault.names().into_iter().chain(trapped).find(|name| !nodes.iter().any(|n| n == name))
@@ -175,7 +198,11 @@ impl Step {
         self.fault.exists(arena).map_err(|why| format!("`{self}`: {why}"))?;
         match &self.when {
             Trigger::Point(trap) => check_point(&self.to_string(), Some(trap.point), protocol),
-            _ if self.fault.is_here() => Err(format!("`{self}`: only a point says where `here` is")),
+            Trigger::Sign(_) if arena == Arena::Simulation => {
+                Err(format!("`{self}`: a log is written, and a role is asked for, on real processes only"))
+            }
+            Trigger::Sign(_) => Ok(()),
+            _ if self.fault.is_here() => Err(format!("`{self}`: only a point, a log or a role says where `here` is")),
             _ => Ok(()),
         }
     }
@@ -204,11 +231,53 @@ impl fmt::Display for Trigger {
                 write!(f, "after {nth} acknowledged operation{}", if *nth == 1 { "" } else { "s" })?;
                 and(f, then)
             }
+            Trigger::Sign(sign) => write!(f, "{sign}"),
             Trigger::Point(Trap { point, node, nth }) => {
                 let node = node.as_deref().unwrap_or("any node");
                 write!(f, "when {node} comes to {}", kebab(point))?;
                 if *nth == 1 { Ok(()) } else { write!(f, " for time {nth}") }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(text: &str) -> Step {
+        toml::from_str(&format!("{text}\nfault = {{ pause = 'here' }}"))
+            .unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn a_sign_is_written_as_it_is_read_and_said_in_words() {
+        let table = [
+            ("when = { log = 'compacted' }", "when any node logs `compacted`: pause here"),
+            ("when = { log = 'x', node = 'n2', nth = 3 }", "when n2 logs `x` for time 3: pause here"),
+            ("when = { role = 'leader' }", "when any node becomes leader: pause here"),
+            ("when = { role = 'looking', node = 'n1' }", "when n1 becomes looking: pause here"),
+        ];
+        for (text, words) in table {
+            let step = step(text);
+            assert_eq!(step.to_string(), words);
+            let again = toml::to_string(&step).expect("a step is expressible");
+            assert_eq!(toml::from_str::<Step>(&again).expect("what was written can be read"), step, "{again}");
+        }
+    }
+
+    #[test]
+    fn a_sign_is_refused_where_nobody_sees_it() {
+        let nodes = ["n1".to_owned(), "n2".to_owned()];
+        let here = step("when = { log = 'x' }");
+        assert_eq!(here.check(Arena::Processes, None, &nodes), Ok(()), "also of systems that are not ours");
+        let simulated = here.check(Arena::Simulation, Some(Protocol::Raft), &nodes).expect_err("no log");
+        assert!(simulated.contains("on real processes only"), "{simulated}");
+        let stranger = step("when = { role = 'leader', node = 'n3' }").check(Arena::Processes, None, &nodes);
+        assert!(stranger.expect_err("two nodes").contains("there is no node `n3`"));
+        for text in ["when = { log = '' }", "when = { log = 'x', nth = 0 }", "when = { log = 'x', role = 'leader' }"] {
+            let wrong = toml::from_str::<Step>(&format!("{text}\nfault = {{ pause = 'all' }}"));
+            assert!(wrong.is_err(), "{text}");
         }
     }
 }

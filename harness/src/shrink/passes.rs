@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use crate::fault::{Fault, PacketTrouble, Shape, Targets};
-use crate::nemesis::{Step, Trap, Trigger};
+use crate::nemesis::{Sign, Step, Trap, Trigger};
 use crate::spec::Spec;
 
 /// Lists simpler tests.
@@ -114,6 +114,7 @@ fn earlier(spec: &Spec, place: usize) -> Vec<Spec> {
             let sooner = rounder(*then).into_iter().map(|then| Trigger::Acknowledged { nth: *nth, then });
             fewer.map(|nth| Trigger::Acknowledged { nth, then: *then }).chain(sooner).map(when).collect()
         }
+        Trigger::Sign(sign) => (1..sign.nth).map(|nth| when(Trigger::Sign(Sign { nth, ..sign.clone() }))).collect(),
         Trigger::Point(trap) => (1..trap.nth).map(|nth| when(Trigger::Point(Trap { nth, ..trap.clone() }))).collect(),
     }
 }
@@ -230,7 +231,8 @@ fn among(step: &Step, nodes: usize) -> Step {
             }
         }
     }
-    if let Trigger::Point(Trap { node: Some(name), .. }) = &mut step.when {
+    if let Trigger::Point(Trap { node: Some(name), .. }) | Trigger::Sign(Sign { node: Some(name), .. }) = &mut step.when
+    {
         *name = rename(name);
     }
     step

@@ -249,6 +249,8 @@ impl<P: Protocol> Stage<P> {
     fn act(&mut self, action: Action, generator: &mut dyn Generator<Invocation>) -> Result<()> {
         match action {
             Action::Arm { step, trap } => self.siege.arm(&mut self.world, step, trap),
+            // A test that waits for one is refused before.
+            Action::Look { sign, .. } => tracing::warn!("nobody sees in simulation: {sign}"),
             Action::Start { step, fault, held } => {
                 let f = format!("start-{}", fault.kind());
                 self.write(Kind::Invoke, &f, Value::String(fault.to_string()), None, generator)?;

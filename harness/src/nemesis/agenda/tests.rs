@@ -54,6 +54,10 @@ fn play(mut agenda: Agenda, news: &[(u64, News)], end: u64, refused: &[&str]) ->
                     say(&mut log, format!("arm {:?} {:?} {}", trap.point, trap.node, trap.nth));
                     armed = Some(step);
                 }
+                Do::Act(Action::Look { step, sign }) => {
+                    say(&mut log, format!("look {sign}"));
+                    armed = Some(step);
+                }
                 Do::Act(Action::Start { step, fault, held }) => {
                     let ok = !refused.contains(&fault.kind());
                     let held = held.map(|node| format!(" holding {node}")).unwrap_or_default();
@@ -94,6 +98,23 @@ fn script(text: &str) -> Vec<Step> {
 
 fn played(text: &str, news: &[(u64, News)], end: u64) -> String {
     play(Agenda::scripted(&script(text)), news, end, &[]).0
+}
+
+#[test]
+fn a_sign_says_where_here_is_and_is_waited_for_only_so_long() {
+    let text = r#"
+        step = [
+            { when = { log = "elected" }, fault = { pause = "here" }, hold = "1s" },
+            { when = { role = "leader", node = "n1" }, within = "2s", fault = { kill = "here" } },
+        ]"#;
+    assert_eq!(
+        played(text, &[(1_500, News::Reached("n2"))], 5_000),
+        "     0 look when any node logs `elected`\n  1500 start pause n2\n  1500 look when n1 becomes leader\n\
+         \x20 2500 stop pause here\n  3500 give up kill here: never came within 2s: when n1 becomes leader\n"
+    );
+    let (_, schedule) = play(Agenda::scripted(&script(text)), &[(1_500, News::Reached("n2"))], 5_000, &[]);
+    let again = schedule.script(Rearm::Landmarks, Whom::Done);
+    assert_eq!(again.iter().map(ToString::to_string).collect::<Vec<_>>(), ["when any node logs `elected`: pause here"]);
 }
 
 #[test]
