@@ -1,7 +1,8 @@
 # make demo    installs what is missing, builds, and breaks a five-node cluster for half a minute
 # make test    everything that must be green before a change lands
 # make build   the release binary, target/release/grudge
-# make bench   how many simulated seconds pass in a second, checkers included; the checkers by themselves; a hooked clock
+# make bench   how many simulated seconds pass in a second, checkers included; the checkers by themselves; a hooked clock;
+#              the layer under a disk
 # make fuzz    random histories against programs that try everything: CASES a model, on all cores
 
 SHELL := /bin/bash
@@ -13,15 +14,19 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 GRUDGE := target/release/grudge
 DEMO := test zab --workload lock --faults partition,pause,kill --nodes 5 --time 30s
 
-.PHONY: demo test bench bench-checkers bench-clock fuzz alone build fmt clippy doc deps cargo iptables
+.PHONY: demo test bench bench-checkers bench-clock bench-disk fuzz alone build fmt clippy doc deps cargo iptables
 
 demo: build iptables
 	./$(GRUDGE) $(DEMO)
 
-bench: build bench-checkers bench-clock
+bench: build bench-checkers bench-clock bench-disk
 	for system in raft zab; do for workload in register lock; do \
 	  ./$(GRUDGE) sim $$system --workload $$workload --seeds 0..200; \
 	done; done
+
+# A folder with the layer under it that disk faults want, beside one without.
+bench-disk: cargo iptables
+	cargo bench -p grudge --locked --bench disk
 
 bench-checkers: cargo
 	cargo bench -p grudge-checkers --locked --benches

@@ -4,7 +4,6 @@
 //! what does not work is reported with what the kernel or the tool said.
 
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::errno::Errno;
@@ -14,6 +13,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use serde::Serialize;
 
+use crate::disk::Disk;
 use crate::net::{FilterPlace, Net, NetError, find_restore};
 use crate::sandbox::{self, Privilege};
 use crate::system::{System, SystemError};
@@ -212,10 +212,24 @@ fn clocks() -> State {
     }
 }
 
+/// A layer over a folder, as losses of power and disk faults want one under each node's data.
 fn fuse() -> State {
-    if Path::new("/dev/fuse").exists() {
-        State::ok("/dev/fuse is there")
-    } else {
-        State::degraded("/dev/fuse is not there, and disk faults are made with it", "sudo modprobe fuse")
+    let tried = || -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let disk = Disk::mount(&std::env::current_exe()?, &data, folder.path().join("log")).await?;
+            disk.unmount().await;
+            Ok(())
+        })
+    };
+    match tried() {
+        Ok(()) => State::ok("a layer was mounted over a folder: disks can lose power and give trouble"),
+        Err(error) => State::degraded(
+            error.to_string(),
+            "sudo modprobe fuse, and let this user use it: sudo chmod a+rw /dev/fuse; or run grudge with sudo",
+        ),
     }
 }

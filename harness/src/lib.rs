@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod clock;
 pub mod cluster;
+pub mod disk;
 pub mod doctor;
 pub mod exit;
 pub mod fault;

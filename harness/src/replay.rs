@@ -171,14 +171,14 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_done_on_real_processes_is_left_out_by_name() {
-        let schedule = "[[fault]]\nstart = 1.5\nwhen = { calm = '1s' }\ndrawn = { power = 'leader' }\nhold = '1s'\n\
+    fn what_cannot_be_done_there_is_left_out_by_name() {
+        let schedule = "[[fault]]\nstart = 1.5\nwhen = { calm = '1s' }\ndrawn = { thread = 'leader' }\nhold = '1s'\n\
                         [[fault]]\nstart = 4.0\nwhen = { calm = '1s' }\ndrawn = { kill = 'leader' }\n\
                         since = { leaders = 2, leader = '300ms', acknowledged = 7 }";
         let schedule: Schedule = toml::from_str(schedule).expect("a schedule");
         let recorded = Recorded { spec: crate::spec::tests::example(), schedule, sign: Sign::of(&[]) };
-        let Again { spec, left_out } = recorded.again(By::Landmarks, Arena::Processes);
-        assert_eq!(left_out, ["at 1.5s: power leader (a power exists in simulation only)"]);
+        let Again { spec, left_out } = recorded.again(By::Landmarks, Arena::Simulation);
+        assert_eq!(left_out, ["at 1.5s: thread leader (a thread exists on real processes only)"]);
         assert_eq!(spec.script.len(), 1);
         assert_eq!(spec.script[0].to_string(), "after 2 changes of leader and 300ms: kill leader");
         assert!(spec.faults.is_empty());

@@ -235,10 +235,6 @@ pub(crate) mod tests {
     fn what_cannot_be_done_there_is_refused_by_name() {
         let step = |text: &str| -> Step { toml::from_str(text).expect(text) };
         let table = [
-            (
-                "when = { at = '1s' }\nfault = { power = 'leader' }",
-                "`at 1s: power leader`: a power exists in simulation",
-            ),
             ("when = { at = '1s' }\nfault = { kill = 'here' }", "only a point, a log or a role says where `here` is"),
             ("when = { at = '1s' }\nfault = { kill = { nodes = ['n9'] } }", "there is no node `n9`"),
             ("when = { point = 'raft-elected' }\nfault = { kill = 'here' }", "raft-elected is a point of raft"),
@@ -250,6 +246,10 @@ pub(crate) mod tests {
             let error = spec.check_faults(Arena::Processes, Some(Protocol::Zab)).expect_err(text).to_string();
             assert!(error.contains(sentence), "{text}: {error}");
         }
+        let real = step("when = { at = '1s' }\nfault = { thread = 'leader' }");
+        let spec = Spec { faults: Vec::new(), script: vec![real], ..example() };
+        let error = spec.check_faults(Arena::Simulation, Some(Protocol::Zab)).expect_err("it is simulated").to_string();
+        assert!(error.contains("`at 1s: thread leader`: a thread exists on real processes only"), "{error}");
     }
 
     #[test]

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
     let trials = vec![
         Trial::test("nothing_is_left_when_anybody_is_killed_at_any_time", killed_at_random),
         Trial::test("nothing_is_left_of_a_test_that_is_killed_under_faults", killed_under_test),
+        Trial::test("nothing_is_left_of_a_test_that_is_killed_under_disk_faults", killed_under_disk_faults),
         Trial::test("five_real_nodes_serve_within_two_seconds_and_are_down_within_one", real_nodes_in_time),
         Trial::test("sigterm_reaches_the_harness_and_nothing_is_left", sigterm),
         Trial::test("a_cluster_that_does_not_come_up_leaves_nothing", failing_cluster),
@@ -287,16 +288,12 @@ fn killed_at_random() -> Result<(), Failed> {
     if refused_here() {
         return Ok(());
     }
-    let seed = match std::env::var("GRUDGE_SEED") {
-        Ok(seed) => seed.parse()?,
-        Err(_) => u64::from(std::process::id()),
-    };
-    let again = format!("again: GRUDGE_SEED={seed} cargo test -p grudge --test sandbox -- killed");
+    let seed = seed()?;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     for victim in [Victim::Caller, Victim::Init, Victim::Harness].into_iter().cycle().take(12) {
         let delay = Duration::from_millis(rng.random_range(0..500));
         killed_after(victim, delay, me(), &["hold", "serve", "{dir}"])
-            .map_err(|error| format!("{victim:?} killed after {delay:?}: {error}; {again}"))?;
+            .map_err(|error| format!("{victim:?} killed after {delay:?}: {error}; {}", again(seed)))?;
     }
     Ok(())
 }
@@ -312,6 +309,40 @@ fn killed_under_test() -> Result<(), Failed> {
             .map_err(|error| format!("{victim:?} killed after {after} ms: {error}"))?;
     }
     Ok(())
+}
+
+/// Whoever is killed, and whenever: nobody waits for ever for a disk whose layer is gone.
+fn killed_under_disk_faults() -> Result<(), Failed> {
+    if refused_here() {
+        return Ok(());
+    }
+    let seed = seed()?;
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let script = "[[script]]\nwhen = { at = '300ms' }\nhold = '1m'\n\
+                  fault = { disk = { targets = 'all', trouble = { slow = '900ms' } } }\n\
+                  [[script]]\nwhen = { previous = '1s' }\nhold = '300ms'\nfault = { power = 'all' }\n";
+    let head = "system = 'raft'\nworkload = 'register'\nnodes = 3\nconcurrency = 6\nseed = 1\ntime = '60s'\n\
+                timeout = '1s'\nttl = '4s'\nrecovery = '30s'\n";
+    let file = tempfile::NamedTempFile::with_suffix(".toml")?;
+    fs::write(&file, format!("{head}{script}"))?;
+    let arguments = ["test", &*file.path().to_string_lossy(), "--store", "{dir}"];
+    for victim in [Victim::Caller, Victim::Init, Victim::Harness].into_iter().cycle().take(9) {
+        let delay = Duration::from_millis(rng.random_range(100..4500));
+        killed_after(victim, delay, grudge(), &arguments)
+            .map_err(|error| format!("{victim:?} killed after {delay:?}: {error}; {}", again(seed)))?;
+    }
+    Ok(())
+}
+
+fn seed() -> Result<u64, Failed> {
+    match std::env::var("GRUDGE_SEED") {
+        Ok(seed) => Ok(seed.parse()?),
+        Err(_) => Ok(u64::from(std::process::id())),
+    }
+}
+
+fn again(seed: u64) -> String {
+    format!("again: GRUDGE_SEED={seed} cargo test -p grudge --test sandbox -- killed")
 }
 
 /// The bar is the machine's and not its other load's: the best of some tries counts.

@@ -13,6 +13,7 @@ use crate::report::terminal::complain;
 
 mod check;
 mod clock;
+mod disk;
 mod doctor;
 mod hold;
 mod hunt;
@@ -72,6 +73,9 @@ enum Command {
     /// Hold one thread of another process until standard input ends
     #[command(hide = true)]
     Hold(hold::HoldArgs),
+    /// Serve the layer under a replica's data folder that loses power and gives trouble; told what on standard input
+    #[command(hide = true)]
+    Disk(disk::DiskArgs),
 }
 
 /// Does what the arguments say. Never panics: a defect of the harness is an exit code, too.
@@ -81,7 +85,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Err(error) => return refuse(&error),
     };
     // A replica has a log of its own.
-    if !matches!(cli.command, Command::Node(_)) {
+    if !matches!(cli.command, Command::Node(_) | Command::Disk(_)) {
         logging::init(cli.verbose);
     }
     report_panics();
@@ -113,6 +117,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Clock => clock::run(),
         Command::Node(args) => node::run(&args),
         Command::Hold(args) => hold::run(&args),
+        Command::Disk(args) => disk::run(&args),
     }
 }
 

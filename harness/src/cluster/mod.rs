@@ -29,6 +29,7 @@ use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
 use tokio::sync::{Mutex, watch};
 
+use crate::disk::{Disk, DiskError};
 use crate::fault::{Brake, FaultKind, Hold, InForce, Series, Squeeze};
 use crate::nemesis::Sign;
 use crate::net::{FilterPlace, MOST_NODES, Net, NetError, address};
@@ -96,6 +97,9 @@ pub enum ClusterError {
     /// The network.
     #[error(transparent)]
     Net(#[from] NetError),
+    /// The layer under a node's data.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// A file or folder of the run cannot be used.
     #[error("cannot use {path}: {cause}", path = path.display())]
     Folder {
@@ -216,7 +220,7 @@ impl Cluster {
         if spec.nodes == 0 || spec.nodes > MOST_NODES {
             return Err(ClusterError::Size(spec.nodes));
         }
-        let starts = starts(&spec)?;
+        let mut starts = starts(&spec)?;
         let events = match spec.system.replica {
             Some(_) => starts.iter().map(|start| start.events.clone()).collect(),
             None => Vec::new(),
@@ -224,6 +228,9 @@ impl Cluster {
         let logs = starts.iter().map(|start| start.log.clone()).collect();
         let nodes: Vec<Node> = starts.iter().map(|start| start.node.clone()).collect();
         let net = Net::up(spec.nodes, places).await?;
+        if [FaultKind::Power, FaultKind::Disk].iter().any(|kind| spec.faults.contains(kind)) {
+            mount_disks(&mut starts).await?;
+        }
         let crashes: Crashes = Arc::new(StdMutex::new(Vec::new()));
         let members = Members::of(&spec.system);
         let replicas = serving_replicas(starts, &net, &crashes, &spec).await?;
@@ -292,6 +299,8 @@ impl Cluster {
         let mut inner = self.inner.lock().await;
         join_all(mem::take(&mut inner.series).into_values().map(Series::abandon)).await;
         bury(&inner.replicas).await;
+        let disks = inner.replicas.iter_mut().filter_map(|replica| replica.disk.take());
+        join_all(disks.map(Disk::unmount)).await;
     }
 }
 
@@ -316,8 +325,7 @@ fn starts(spec: &Spec) -> Result<Vec<Start>, ClusterError> {
         fs::create_dir_all(&path).map_err(|cause| ClusterError::Folder { path: path.clone(), cause })?;
         fs::canonicalize(&path).map_err(|cause| ClusterError::Folder { path, cause })
     };
-    let grudge = std::env::current_exe()
-        .map_err(|cause| ClusterError::Folder { path: PathBuf::from("/proc/self/exe"), cause })?;
+    let grudge = this_binary()?;
     let addresses: Vec<Ipv4Addr> = (0..spec.nodes).map(address).collect();
     let mut rng = ChaCha8Rng::seed_from_u64(spec.seed);
     let mut starts = Vec::new();
@@ -343,9 +351,24 @@ fn starts(spec: &Spec) -> Result<Vec<Start>, ClusterError> {
         env.extend(spec.env.clone());
         let files = spec.system.files(&place);
         let log = home.join("log");
-        starts.push(Start { node, line, env, files, log, data, events });
+        starts.push(Start { node, line, env, files, log, data, disk: None, events });
     }
     Ok(starts)
+}
+
+/// Puts a layer under the data folder of each node.
+async fn mount_disks(starts: &mut [Start]) -> Result<(), ClusterError> {
+    let grudge = this_binary()?;
+    let mounted = starts.iter().map(|start| Disk::mount(&grudge, &start.data, start.log.with_file_name("disk-log")));
+    let disks = join_all(mounted).await.into_iter().collect::<Result<Vec<Disk>, _>>()?;
+    for (start, disk) in starts.iter_mut().zip(disks) {
+        start.disk = Some(disk);
+    }
+    Ok(())
+}
+
+fn this_binary() -> Result<PathBuf, ClusterError> {
+    std::env::current_exe().map_err(|cause| ClusterError::Folder { path: PathBuf::from("/proc/self/exe"), cause })
 }
 
 /// Starts all replicas and waits until they serve; kills them if they do not.

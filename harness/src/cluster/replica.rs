@@ -17,6 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use super::{ClusterError, Crash, Node};
+use crate::disk::Disk;
 use crate::net::enter_namespace;
 use crate::system;
 
@@ -38,6 +39,8 @@ pub(crate) struct Replica {
     /// The folder of its disk.
     pub data: PathBuf,
     life: Life,
+    /// The layer under that folder, if faults may want one.
+    pub disk: Option<Disk>,
     /// How many faults are in force of which it may die by itself.
     excuses: Arc<AtomicUsize>,
     /// Whether the harness has stopped it by SIGSTOP.
@@ -124,6 +127,8 @@ pub(crate) struct Start {
     pub log: PathBuf,
     /// The folder of its disk.
     pub data: PathBuf,
+    /// The layer under that folder, if faults may want one.
+    pub disk: Option<Disk>,
     /// Where it writes its events down, if it is a replica of ours.
     pub events: PathBuf,
 }
@@ -131,7 +136,7 @@ pub(crate) struct Start {
 impl Replica {
     /// Starts its first life in that network namespace.
     pub(crate) fn start(start: Start, namespace: BorrowedFd<'_>, crashes: &Crashes) -> Result<Replica, ClusterError> {
-        let Start { node, line, env, files, log, data, events: _ } = start;
+        let Start { node, line, env, files, log, data, disk, events: _ } = start;
         for (path, text) in files {
             system::lay(&path, &text).map_err(|cause| ClusterError::Folder { path, cause })?;
         }
@@ -141,7 +146,7 @@ impl Replica {
         let child = spawn(&node, &program, &arguments, &env, &log, namespace)?;
         let excuses = Arc::new(AtomicUsize::new(0));
         let life = Life::supervised(child, &node, &log, &excuses, crashes);
-        Ok(Replica { node, program, arguments, env, log, data, life, excuses, paused: Arc::default() })
+        Ok(Replica { node, program, arguments, env, log, data, disk, life, excuses, paused: Arc::default() })
     }
 
     /// Starts its next life. The last one has ended.
@@ -200,6 +205,11 @@ impl Replica {
     /// Takes that back, once for each time.
     pub(crate) fn end_excuse(&self) {
         self.excuses.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Whether it may end by itself.
+    pub(crate) fn is_excused(&self) -> bool {
+        self.excuses.load(Ordering::SeqCst) > 0
     }
 
     /// Gives its next lives more arguments.

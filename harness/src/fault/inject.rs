@@ -8,7 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use super::clocks::{self, Turned};
 use super::resolve::{self, Meant, Situation};
 use super::{
-    Active, Arena, Fault, FaultError, InForce, Receipt, cpu, links, members, memory, processes, restarts, threads,
+    Active, Arena, DiskTrouble, Fault, FaultError, InForce, Receipt, cpu, disks, links, members, memory, processes,
+    restarts, threads,
 };
 use crate::cluster::{Cluster, Inner};
 
@@ -65,6 +66,12 @@ impl Cluster {
                 members::remove(inner, *node, decided).await?
             }
             InForce::Clock(turned) => clocks::turn(inner, turned, decided).await?,
+            InForce::Power(nodes) => {
+                inner.in_force.insert(id, InForce::Power(nodes.clone()));
+                disks::lose_power(inner, nodes, rng, decided).await?
+            }
+            InForce::Disk(nodes, DiskTrouble::Flip) => disks::flip(inner, nodes, rng, decided).await?,
+            InForce::Disk(nodes, trouble) => disks::trouble(inner, nodes, *trouble, decided).await?,
         };
         inner.in_force.insert(id, in_force);
         Ok(Active { id, fault: exact, receipt })
@@ -104,7 +111,9 @@ impl Cluster {
             InForce::Partition(cuts) => links::heal(inner, cuts, decided).await,
             InForce::Pause(nodes) => processes::resume(inner, nodes, decided).await,
             InForce::Clock(turned) => clocks::right(inner, turned, decided).await,
-            InForce::Kill(nodes) => processes::restart(inner, nodes, &self.crashes, self.patience, decided).await,
+            InForce::Kill(nodes) | InForce::Power(nodes) => {
+                processes::restart(inner, nodes, &self.crashes, self.patience, decided).await
+            }
             InForce::Thread(nodes) => {
                 let holds = inner.holds.remove(&id).unwrap_or_default();
                 threads::release(inner, nodes, holds, decided).await
@@ -119,6 +128,10 @@ impl Cluster {
                 restarts::end(inner, series, self.patience, decided).await
             }
             InForce::Member(node) => members::add(self, inner, *node, decided).await,
+            InForce::Disk(nodes, DiskTrouble::Flip) => Ok(disks::end_flip(inner, nodes, decided)),
+            InForce::Disk(nodes, trouble) => {
+                disks::end_trouble(inner, nodes, *trouble, &self.crashes, self.patience, decided).await
+            }
         }
     }
 }
@@ -151,6 +164,8 @@ fn decide(
             one_at_a_time(inner, &nodes, &names)?;
             InForce::Clock(Turned::new(nodes, *change, *of))
         }
+        (Fault::Power(_), Meant::Nodes(nodes)) => InForce::Power(nodes),
+        (Fault::Disk { trouble, .. }, Meant::Nodes(nodes)) => InForce::Disk(nodes, *trouble),
         _ => return Err(format!("a {} does not exist on real processes", fault.kind())),
     };
     Ok((in_force, exact))

@@ -42,11 +42,11 @@ pub enum FaultKind {
     Pause,
     /// Processes are killed and started again (SIGKILL)
     Kill,
-    /// Machines lose power, and with it what was not fsynced (in simulation only)
+    /// Machines lose power, and with it what was not fsynced
     Power,
     /// Clocks jump, drift or strobe
     Clock,
-    /// Disks are slow or full, or cannot be read (in simulation only)
+    /// Disks are slow or full, fail, or flip bits
     Disk,
     /// Packets are lost, late, damaged or come twice (in simulation only)
     Packets,
@@ -72,7 +72,8 @@ impl FaultKind {
         match self {
             FaultKind::Partition | FaultKind::Pause | FaultKind::Kill | FaultKind::Clock => true,
             FaultKind::Member => arena == Arena::Processes,
-            FaultKind::Power | FaultKind::Disk | FaultKind::Packets => arena == Arena::Simulation,
+            FaultKind::Power | FaultKind::Disk => true,
+            FaultKind::Packets => arena == Arena::Simulation,
             FaultKind::Thread | FaultKind::Restart | FaultKind::Memory | FaultKind::Cpu => arena == Arena::Processes,
             FaultKind::Reset => false,
         }

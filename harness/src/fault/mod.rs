@@ -7,6 +7,7 @@
 
 mod clocks;
 mod cpu;
+mod disks;
 mod inject;
 mod kind;
 mod links;
@@ -31,7 +32,7 @@ pub use cpu::ProcessorSeen;
 pub use kind::{Arena, FaultKind};
 pub use memory::MemorySeen;
 pub(crate) use memory::Squeeze;
-pub use receipt::{Active, ClockRead, Evidence, FaultError, Hand, Process, Receipt};
+pub use receipt::{Active, ClockRead, DiskSeen, Evidence, FaultError, FlippedBit, Hand, PowerLoss, Process, Receipt};
 pub use restarts::Lived;
 pub(crate) use restarts::Series;
 pub use threads::HeldThread;
@@ -185,6 +186,13 @@ pub enum DiskTrouble {
     FsyncError,
     /// One bit of a file that nobody has open is another one than was written. It stays so.
     Flip,
+}
+
+impl DiskTrouble {
+    /// Whether a process may die of it.
+    pub(crate) fn kills(self) -> bool {
+        !matches!(self, DiskTrouble::Slow(_))
+    }
 }
 
 /// What happens to packets; at least one thing does.
@@ -565,6 +573,8 @@ pub(crate) enum InForce {
     Member(usize),
     Memory(Vec<usize>, u32),
     Cpu(Vec<usize>, u8),
+    Power(Vec<usize>),
+    Disk(Vec<usize>, DiskTrouble),
     Clock(clocks::Turned),
 }
 

@@ -81,6 +81,9 @@ pub(super) async fn kill(inner: &Inner, nodes: &[usize], decided: Instant) -> Re
     for node in nodes {
         send(&inner.replicas[*node], Signal::SIGKILL, &fault)?;
     }
+    for node in nodes {
+        release(&inner.replicas[*node], &fault).await?;
+    }
     let killed = try_join_all(nodes.iter().map(|node| death(&inner.replicas[*node], &fault))).await?;
     Ok(receipt(inner, nodes, Evidence::Killed(killed), decided))
 }
@@ -106,9 +109,25 @@ pub(super) async fn restart(
             .map_err(|error| FaultError::Failed { fault: fault.clone(), cause: error.to_string() })?;
     }
     clocks::renew(inner, nodes).await?;
-    let born: Vec<Present> = nodes.iter().map(|node| inner.replicas[*node].present()).collect();
-    let up = try_join_all(born.iter().map(|born| accepting(born, &fault, patience))).await?;
-    Ok(receipt(inner, nodes, Evidence::Restarted(up), decided))
+    let replicas = &inner.replicas;
+    let up = try_join_all(nodes.iter().map(|node| accepting_or_ailing(&replicas[*node], &fault, patience))).await?;
+    Ok(receipt(inner, nodes, Evidence::Restarted(up.into_iter().flatten().collect()), decided))
+}
+
+/// Waits until a restarted replica accepts clients; nothing of one that dies of its disk, which is started again when
+/// that is well.
+async fn accepting_or_ailing(
+    replica: &Replica,
+    fault: &str,
+    patience: Duration,
+) -> Result<Option<Process>, FaultError> {
+    match accepting(&replica.present(), fault, patience).await {
+        Err(error) if replica.is_excused() && replica.ended().is_some() => {
+            tracing::info!("{error}: its disk ails");
+            Ok(None)
+        }
+        accepted => accepted.map(Some),
+    }
 }
 
 pub(super) fn receipt(inner: &Inner, nodes: &[usize], evidence: Evidence, decided: Instant) -> Receipt {
@@ -193,7 +212,15 @@ fn thread_states(group: Pid) -> procfs::ProcResult<Vec<ProcState>> {
 /// Kills the processes of one node.
 pub(super) async fn slay(replica: &Replica, fault: &str) -> Result<Process, FaultError> {
     send(replica, Signal::SIGKILL, fault)?;
+    release(replica, fault).await?;
     death(replica, fault).await
+}
+
+/// Lets a process die that was killed while it waits for its disk.
+async fn release(replica: &Replica, fault: &str) -> Result<(), FaultError> {
+    let Some(disk) = &replica.disk else { return Ok(()) };
+    let released = disk.release().await;
+    released.map_err(|error| FaultError::Failed { fault: fault.to_owned(), cause: error.to_string() })
 }
 
 /// Waits until a killed replica was reaped.
@@ -214,9 +241,28 @@ pub(super) async fn end(replica: &Replica, fault: &str) -> Result<(), FaultError
     if let Err(ended) = replica.signal(Signal::SIGKILL) {
         tracing::debug!("{ended}");
     }
+    release(replica, fault).await?;
     let reaped = timeout(EFFECT, replica.reaped()).await;
     let alive = || format!("{} is not dead {EFFECT:?} after SIGKILL", replica.node.name);
     reaped.map(drop).map_err(|_| FaultError::NoReceipt { fault: fault.to_owned(), seen: alive() })
+}
+
+/// Waits until no process of a dead replica runs any more, those that it had started included.
+pub(super) async fn extinct(replica: &Replica, fault: &str) -> Result<(), FaultError> {
+    let deadline = Instant::now() + EFFECT;
+    loop {
+        let states = thread_states(replica.pid())
+            .map_err(|cause| FaultError::Failed { fault: fault.to_owned(), cause: cause.to_string() })?;
+        let alive = states.iter().filter(|state| !matches!(state, ProcState::Zombie | ProcState::Dead)).count();
+        if alive == 0 {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            let seen = format!("{alive} threads that {} had started live {EFFECT:?} after it", replica.node.name);
+            return Err(FaultError::NoReceipt { fault: fault.to_owned(), seen });
+        }
+        sleep(LOOK).await;
+    }
 }
 
 /// Waits until a restarted replica accepts clients.

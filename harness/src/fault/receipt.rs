@@ -6,6 +6,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::{Fault, HeldThread, Lived, MemorySeen, ProcessorSeen};
+use crate::disk::{Flip, Loss};
 
 /// A fault that is in force.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +69,13 @@ pub enum Evidence {
     Memory(Vec<MemorySeen>),
     /// What the clocks of these processes show, read through their own code.
     Clocks(Vec<ClockRead>),
+    /// These processes were reaped, and what was not durable is gone: a write of the harness without an fsync was read
+    /// before, and afterwards it was not there.
+    PowerLost(Vec<PowerLoss>),
+    /// What a file of the harness on these disks saw: the trouble, or that it is over.
+    Disks(Vec<DiskSeen>),
+    /// These bits were read as other ones than were written. Nothing is there to be taken away.
+    Flipped(Vec<FlippedBit>),
     /// Not measured: the simulator did this, in words.
     Simulated(String),
 }
@@ -108,6 +116,43 @@ pub struct Hand {
     /// In nanoseconds, as it should be.
     #[serde(rename = "expected_ms", serialize_with = "in_milliseconds")]
     pub expected: i64,
+}
+
+/// What a node lost with its power.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PowerLoss {
+    /// The process that died.
+    #[serde(flatten)]
+    pub process: Process,
+    /// What its disk lost, the harness's own write not counted.
+    #[serde(flatten)]
+    pub loss: Loss,
+    /// What became of the harness's own write, which was not fsynced.
+    pub seen: String,
+}
+
+/// What was seen of a disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DiskSeen {
+    /// The node's name.
+    pub node: String,
+    /// A call and what came of it.
+    pub seen: String,
+    /// Whether its process had died of its disk, and was started again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub restarted: bool,
+}
+
+/// A bit that is another one than was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FlippedBit {
+    /// The node's name.
+    pub node: String,
+    /// Where, and what it was.
+    #[serde(flatten)]
+    pub flip: Flip,
+    /// The byte as it was read afterwards.
+    pub now: u8,
 }
 
 /// Why there is no (or no proven) fault.

@@ -260,14 +260,16 @@ mod tests {
     }
 
     #[test]
-    fn a_real_cluster_refuses_what_exists_in_simulation_only() {
+    fn what_does_not_exist_there_is_refused() {
         let refused = |text: &str, arena, protocol| {
             let choice: Choice = text.parse().expect(text);
             choice.check(arena, protocol).err().unwrap_or_default()
         };
         let zab = Some(Protocol::Zab);
-        assert_eq!(refused("power:leader", Arena::Processes, zab), "fault `power:leader` exists in simulation only");
+        let sentence = "fault `thread:leader` exists on real processes only";
+        assert_eq!(refused("thread:leader", Arena::Simulation, zab), sentence);
         assert_eq!(refused("power:leader", Arena::Simulation, zab), "");
+        assert_eq!(refused("power:leader", Arena::Processes, zab), "");
         assert!(refused("kill@point", Arena::Processes, None).contains("replicas of our own"));
         assert!(refused("kill@raft-elected", Arena::Processes, zab).contains("zab-established"));
         for arena in [Arena::Processes, Arena::Simulation] {

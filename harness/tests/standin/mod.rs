@@ -103,9 +103,16 @@ impl Connect for AskRole {
     }
 }
 
-/// The stand-in's process, or one that holds a thread of it, if the arguments say so.
+/// The stand-in's process, or one that holds a thread of it or serves the layer under its data, if the arguments say
+/// so.
 pub fn replica_if_asked() {
     let arguments: Vec<String> = std::env::args().collect();
+    if let [_, command, folder] = arguments.as_slice()
+        && command == "disk"
+    {
+        grudge::disk::serve(Path::new(folder)).expect("a layer can be mounted here");
+        exit(0);
+    }
     if let [_, command, thread] = arguments.as_slice()
         && command == "hold"
     {
