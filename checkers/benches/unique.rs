@@ -173,25 +173,9 @@ impl Rows {
     }
 }
 
-fn empty() -> Event {
-    Event {
-        index: 0,
-        time: 0,
-        process: Process::Nemesis,
-        kind: Kind::Info,
-        f: String::new(),
-        key: None,
-        value: Value::Null,
-        node: None,
-        error: None,
-        version: None,
-        extra: Vec::new(),
-    }
-}
-
 impl Tape for Rows {
     fn play(&self, each: &mut dyn FnMut(&Event)) -> Result<(), ReadError> {
-        let mut event = empty();
+        let mut event = Event::empty();
         for at in 0..self.0.len() {
             self.write(at, &mut event);
             each(&event);
@@ -201,7 +185,7 @@ impl Tape for Rows {
 
     fn pick(&self, positions: &[usize]) -> Result<Vec<Event>, ReadError> {
         let pick = |&at: &usize| {
-            let mut event = empty();
+            let mut event = Event::empty();
             self.write(at, &mut event);
             event
         };

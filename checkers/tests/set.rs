@@ -47,16 +47,11 @@ fn history(seed: u64) -> History {
         };
         history.events.push(Event {
             index: history.events.len() as u64,
-            time: 0,
             process: Process::Client(client as u64),
             kind,
             f: f.to_owned(),
-            key: None,
             value,
-            node: None,
-            error: None,
-            version: None,
-            extra: Vec::new(),
+            ..Event::empty()
         });
     }
     history

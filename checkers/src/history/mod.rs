@@ -63,8 +63,9 @@ pub struct Event {
 }
 
 impl Event {
-    /// Nothing in particular, to be filled by a reader.
-    pub(crate) fn empty() -> Event {
+    /// Nothing in particular, to be filled: a call by client 0, of nothing, at the beginning.
+    #[must_use]
+    pub fn empty() -> Event {
         Event {
             index: 0,
             time: 0,

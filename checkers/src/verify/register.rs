@@ -63,58 +63,37 @@ impl RegisterRules {
     }
 }
 
-impl Replay for Register {
-    type Memory = Value;
+macro_rules! replay_register {
+    ($model:ty) => {
+        impl Replay for $model {
+            type Memory = Value;
 
-    fn start(&self) -> Value {
-        self.rules.initial.clone()
-    }
+            fn start(&self) -> Value {
+                self.rules.initial.clone()
+            }
 
-    fn part(&self, operation: &Operation<'_>) -> Part {
-        self.rules.part(operation)
-    }
+            fn part(&self, operation: &Operation<'_>) -> Part {
+                self.rules.part(operation)
+            }
 
-    fn apply(&self, memory: &mut Value, operation: &Operation<'_>) -> bool {
-        RegisterRules::apply(memory, operation)
-    }
+            fn apply(&self, memory: &mut Value, operation: &Operation<'_>) -> bool {
+                RegisterRules::apply(memory, operation)
+            }
 
-    fn depends(&self, operation: &Operation<'_>, on: &Operation<'_>) -> bool {
-        RegisterRules::depends(operation, on)
-    }
+            fn depends(&self, operation: &Operation<'_>, on: &Operation<'_>) -> bool {
+                RegisterRules::depends(operation, on)
+            }
 
-    fn overwrites(&self, operation: &Operation<'_>) -> bool {
-        RegisterRules::overwrites(operation)
-    }
+            fn overwrites(&self, operation: &Operation<'_>) -> bool {
+                RegisterRules::overwrites(operation)
+            }
 
-    fn forget(&self, operation: &Operation<'_>) -> Option<Event> {
-        RegisterRules::forget(operation)
-    }
+            fn forget(&self, operation: &Operation<'_>) -> Option<Event> {
+                RegisterRules::forget(operation)
+            }
+        }
+    };
 }
 
-impl Replay for CasRegister {
-    type Memory = Value;
-
-    fn start(&self) -> Value {
-        self.rules.initial.clone()
-    }
-
-    fn part(&self, operation: &Operation<'_>) -> Part {
-        self.rules.part(operation)
-    }
-
-    fn apply(&self, memory: &mut Value, operation: &Operation<'_>) -> bool {
-        RegisterRules::apply(memory, operation)
-    }
-
-    fn depends(&self, operation: &Operation<'_>, on: &Operation<'_>) -> bool {
-        RegisterRules::depends(operation, on)
-    }
-
-    fn overwrites(&self, operation: &Operation<'_>) -> bool {
-        RegisterRules::overwrites(operation)
-    }
-
-    fn forget(&self, operation: &Operation<'_>) -> Option<Event> {
-        RegisterRules::forget(operation)
-    }
-}
+replay_register!(Register);
+replay_register!(CasRegister);

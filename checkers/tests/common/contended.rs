@@ -129,11 +129,7 @@ fn event(index: usize, process: u64, kind: Kind, f: &str, value: Value) -> Event
         process: Process::Client(process),
         kind,
         f: f.to_owned(),
-        key: None,
         value,
-        node: None,
-        error: None,
-        version: None,
-        extra: Vec::new(),
+        ..Event::empty()
     }
 }

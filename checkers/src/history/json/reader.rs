@@ -50,20 +50,10 @@ impl<R: Read> Reader<R> {
     /// The file is damaged here.
     pub fn refill(&mut self, event: &mut Event) -> Result<bool, ReadError> {
         let read = if self.state == State::Done { Ok(None) } else { self.event() };
-        match read {
-            Ok(Some(read)) => {
-                *event = read;
-                Ok(true)
-            }
-            Ok(None) => {
-                self.state = State::Done;
-                Ok(false)
-            }
-            Err(error) => {
-                self.state = State::Done;
-                Err(error)
-            }
+        if !matches!(read, Ok(Some(_))) {
+            self.state = State::Done;
         }
+        Ok(read?.map(|read| *event = read).is_some())
     }
 
     fn event(&mut self) -> Result<Option<Event>, ReadError> {
