@@ -171,6 +171,10 @@ macro_rules! container_model {
                 matches!(op, Access::Empty)
             }
 
+            fn heap_bytes(&self, contents: &Contents) -> usize {
+                if contents.spilled() { contents.capacity() * size_of::<crate::model::Item>() } else { 0 }
+            }
+
             fn produces(&self, op: &Access) -> Option<Datum> {
                 op.produces()
             }
