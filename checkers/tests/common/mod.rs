@@ -7,3 +7,4 @@ pub mod fuzz;
 pub mod linearizable;
 pub mod random;
 pub mod simulated;
+pub mod vessel;

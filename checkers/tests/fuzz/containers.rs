@@ -125,6 +125,32 @@ fn fuzz_unique<M: Model + Replay, O: Object>(model: &M, object: impl Fn(&mut Cha
     });
 }
 
+/// Histories in which many answers were lost.
+fn fuzz_lost<M: Model + Replay, O: Object>(model: &M, object: impl Fn(&mut ChaCha8Rng) -> O) {
+    fuzz::balanced(10_000, &["valid", "invalid"], |rng| {
+        let (operations, crashed) = (rng.random_range(5..=9), rng.random_range(20..=50));
+        let lies = [0, 10, 20][rng.random_range(0..3)];
+        let knobs = Knobs { operations, unique: true, crashed, lies, ..Knobs::small(rng) };
+        let history = random::history(rng, &knobs, &object);
+        agree(model, &history)
+    });
+}
+
+#[test]
+fn queue_with_lost_answers() {
+    fuzz_lost(&Queue, |rng| Vessel::new(rng, "enqueue", "dequeue", Due::First));
+}
+
+#[test]
+fn stack_with_lost_answers() {
+    fuzz_lost(&Stack, |rng| Vessel::new(rng, "push", "pop", Due::Last));
+}
+
+#[test]
+fn priority_queue_with_lost_answers() {
+    fuzz_lost(&PriorityQueue, |rng| Vessel::new(rng, "insert", "poll", Due::Smallest));
+}
+
 #[test]
 fn longer_queue_of_unique_values() {
     fuzz_unique(&Queue, |rng| Vessel::new(rng, "enqueue", "dequeue", Due::First));

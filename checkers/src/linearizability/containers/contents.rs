@@ -60,13 +60,21 @@ pub(super) struct Void {
     pub(super) span: Span,
 }
 
+/// An operation that may have taken something, at any time after its call; nobody knows what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lost {
+    pub(super) call: usize,
+    /// The first moment at which it can have happened.
+    pub(super) start: u32,
+}
+
 /// All that was in a container.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Contents {
     pub(super) values: Vec<Content>,
     pub(super) voids: Vec<Void>,
-    /// How many operations may have taken something of which nobody knows.
-    pub(super) lost: usize,
+    /// None if nothing is left that they can have taken.
+    pub(super) lost: Vec<Lost>,
     /// The last moment of all.
     pub(super) end: u32,
 }
@@ -99,7 +107,7 @@ impl Contents {
     pub(super) fn new<M: Model>(model: &M, problem: &Problem<M>, budget: &mut Budget<'_>) -> Result<Contents, Unclear> {
         let mut places: FxHashMap<Datum, usize> = FxHashMap::default();
         let mut values: Vec<(Item, Calls)> = Vec::new();
-        let (mut voids, mut lost): (Vec<usize>, usize) = (Vec::new(), 0);
+        let (mut voids, mut lost): (Vec<usize>, Vec<usize>) = Default::default();
         for (at, call) in problem.calls.iter().enumerate() {
             budget.work(1)?;
             let mut calls = |item: Item| {
@@ -121,16 +129,16 @@ impl Contents {
                     values[place].1.takings.push(at);
                 }
                 Some(Access::Empty) if call.must => voids.push(at),
-                Some(Access::TookSomething) if !call.must => lost += 1,
+                Some(Access::TookSomething) if !call.must => lost.push(at),
                 _ => return Err(Unclear::NotUnique),
             }
         }
-        Moments::new(problem, budget)?.contents(&values, (&voids, lost), budget)
+        Moments::new(problem, budget)?.contents(&values, (&voids, &lost), budget)
     }
 
     /// Some of the values and of the operations that found nothing, by themselves.
     pub(super) fn part(&self, parts: &[Part]) -> Contents {
-        let mut part = Contents { end: self.end, lost: self.lost, ..Contents::default() };
+        let mut part = Contents { end: self.end, ..Contents::default() };
         for piece in parts {
             match *piece {
                 Part::Value(value) => part.values.push(self.values[value].clone()),
@@ -148,6 +156,16 @@ pub(super) enum Part {
     Value(usize),
     /// A call that found nothing.
     Void(usize),
+}
+
+impl Part {
+    /// The value, if it is one.
+    pub(super) fn value(&self) -> Option<usize> {
+        match *self {
+            Part::Value(value) => Some(value),
+            Part::Void(_) => None,
+        }
+    }
 }
 
 /// The moments at which the calls of a problem begin and end.
@@ -181,7 +199,7 @@ impl Moments {
     fn contents(
         self,
         values: &[(Item, Calls)],
-        (voids, lost): (&[usize], usize),
+        (voids, lost): (&[usize], &[usize]),
         budget: &mut Budget<'_>,
     ) -> Result<Contents, Unclear> {
         let Moments { spans, end } = self;
@@ -214,7 +232,8 @@ impl Moments {
         let values = contents;
         let voids = voids.iter().map(|&call| Void { call, span: spans[call].clone() }).collect();
         let left = values.iter().any(|value| value.taken_by.is_none());
-        Ok(Contents { values, voids, lost: if left { lost } else { 0 }, end })
+        let lost = lost.iter().filter(|_| left).map(|&call| Lost { call, start: spans[call].start }).collect();
+        Ok(Contents { values, voids, lost, end })
     }
 }
 

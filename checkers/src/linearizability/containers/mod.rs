@@ -7,11 +7,13 @@
 //! | priority queue | [`priority_queue`] | no value was put in twice |
 //! | set | [`set`] | none; it searches only among the operations on one element, and rarely |
 //!
-//! What was not acknowledged is treated in [`contents`]. If operations whose answer was lost may have taken values, the first three
-//! decide what does not hang on that, and leave the rest to the search.
+//! What was not acknowledged is treated in [`contents`]. If operations whose answer was lost may have taken values, the first
+//! three decide what does not hang on that; [`lost`] guesses what they took, and if that leaves no legal order, the search
+//! decides.
 
 mod contents;
 mod cover;
+mod lost;
 mod priority_queue;
 mod queue;
 mod reduce;
@@ -28,6 +30,7 @@ use super::problem::Problem;
 use crate::judgement::Decider;
 use crate::model::{Family, Model};
 use contents::{Contents, Part, Unclear};
+use lost::Settling;
 
 pub(super) use shrink::{expire, shrink};
 pub(super) use words::explain;
@@ -106,7 +109,7 @@ pub(super) fn judge<M: Model>(model: &M, problem: &Problem<M>, allowance: &Allow
         _ => return (Decider::Search, Judged::NotOfThisKind),
     };
     let judged = match Contents::new(model, problem, &mut allowance.share()) {
-        Ok(contents) => judge_contents(contents, order, allowance),
+        Ok(contents) => judge_contents(&contents, model.family(), order, allowance),
         Err(Unclear::Refuted(calls)) => Judged::Refuted(Contradiction(Why::Value(calls))),
         Err(Unclear::NotUnique) => Judged::NotOfThisKind,
         Err(Unclear::Spent(spent)) => Judged::GaveUp(spent),
@@ -114,27 +117,55 @@ pub(super) fn judge<M: Model>(model: &M, problem: &Problem<M>, allowance: &Allow
     (decider, judged)
 }
 
-fn judge_contents(contents: Contents, order: Order, allowance: &Allowance) -> Judged {
+fn judge_contents(contents: &Contents, family: Family, order: Order, allowance: &Allowance) -> Judged {
     let budget = &mut allowance.share();
-    let parts = match order(&contents, budget) {
+    let parts = match order(contents, budget) {
         Ok(order) => return Judged::Order(order),
         Err(Refused::Parts(parts)) => parts,
         Err(Refused::Spent(spent)) => return Judged::GaveUp(spent),
     };
     let is_left = |part: &Part| matches!(part, Part::Value(value) if contents.values[*value].taken_by.is_none());
-    if contents.lost == 0 || !parts.iter().any(is_left) {
-        return refuted(&contents, parts, order, allowance);
+    if contents.lost.is_empty() || !parts.iter().any(is_left) {
+        return refuted(contents, parts, order, allowance);
     }
     // What was left may have been taken by an operation whose answer was lost, so that nothing follows from it. The rest
     // may contradict itself without it.
-    let mut rest = contents;
+    let mut rest = contents.clone();
     rest.values.retain(|value| value.taken_by.is_some());
     match order(&rest, budget) {
-        Ok(_) => Judged::NotOfThisKind,
-        Err(Refused::Parts(parts)) => refuted(&rest, parts, order, allowance),
-        Err(Refused::Spent(spent)) => Judged::GaveUp(spent),
+        Ok(_) => {}
+        Err(Refused::Parts(parts)) => return refuted(&rest, parts, order, allowance),
+        Err(Refused::Spent(spent)) => return Judged::GaveUp(spent),
+    }
+    match guess(family, contents, order, budget) {
+        Ok(Some(order)) => Judged::Order(order),
+        Ok(None) => Judged::NotOfThisKind,
+        Err(spent) => Judged::GaveUp(spent),
     }
 }
+
+/// A legal order, if one can be guessed.
+fn guess(
+    family: Family,
+    contents: &Contents,
+    order: Order,
+    budget: &mut Budget<'_>,
+) -> Result<Option<Vec<usize>>, Spent> {
+    let mut settling = Settling::new(family, contents);
+    for _ in 0..GUESSES {
+        let Some(settled) = settling.settle(budget)? else { return Ok(None) };
+        match order(&settled, budget) {
+            Ok(order) => return Ok(Some(order)),
+            Err(Refused::Parts(parts)) if settling.learn(&settled, &parts) => {}
+            Err(Refused::Parts(_)) => return Ok(None),
+            Err(Refused::Spent(spent)) => return Err(spent),
+        }
+    }
+    Ok(None)
+}
+
+/// So many guesses are made before the search is asked; each costs as much as a history in which nothing is lost.
+const GUESSES: usize = 8;
 
 fn refuted(contents: &Contents, parts: Vec<Part>, order: Order, allowance: &Allowance) -> Judged {
     let contradict = |parts: &[Part]| {
