@@ -120,7 +120,7 @@ fn network() -> (State, State) {
     };
     let up = "bridge, veth pairs and addresses in namespaces of their own";
     runtime.block_on(async {
-        match Net::up(3, &[FilterPlace::Hub, FilterPlace::EachNode]).await {
+        match Net::up(3, &[FilterPlace::Hub, FilterPlace::EachNode], None).await {
             Ok(net) => {
                 let partitions = match net.filter_place() {
                     FilterPlace::Hub => State::ok("one ruleset in the hub cuts the whole cluster at one instant"),
@@ -142,7 +142,7 @@ fn network() -> (State, State) {
                     "the kernel needs netfilter's filter table: sudo modprobe ip_tables nf_tables",
                 ),
             ),
-            Err(error @ NetError::Setup { .. }) => (
+            Err(error @ (NetError::Setup { .. } | NetError::Io(_))) => (
                 State::missing(error.to_string(), "the kernel needs bridges and veth pairs: sudo modprobe bridge veth"),
                 State::missing("there is no network to cut", "see above"),
             ),

@@ -227,7 +227,8 @@ impl Cluster {
         };
         let logs = starts.iter().map(|start| start.log.clone()).collect();
         let nodes: Vec<Node> = starts.iter().map(|start| start.node.clone()).collect();
-        let net = Net::up(spec.nodes, places).await?;
+        let trouble = spec.faults.contains(&FaultKind::Packets).then_some(spec.seed);
+        let net = Net::up(spec.nodes, places, trouble).await?;
         if [FaultKind::Power, FaultKind::Disk].iter().any(|kind| spec.faults.contains(kind)) {
             mount_disks(&mut starts).await?;
         }

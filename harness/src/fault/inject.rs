@@ -6,10 +6,11 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::clocks::{self, Turned};
+use super::packets::Troubled;
 use super::resolve::{self, Meant, Situation};
 use super::{
-    Active, Arena, DiskTrouble, Fault, FaultError, InForce, Receipt, cpu, disks, links, members, memory, processes,
-    restarts, threads,
+    Active, Arena, DiskTrouble, Fault, FaultError, InForce, Receipt, cpu, disks, links, members, memory, packets,
+    processes, reset, restarts, threads,
 };
 use crate::cluster::{Cluster, Inner};
 
@@ -34,6 +35,8 @@ impl Cluster {
         let (mut in_force, exact) = decide(inner, fault, leader, rng).map_err(FaultError::Inapplicable)?;
         let receipt = match &mut in_force {
             InForce::Partition(cuts) => links::cut(inner, cuts, decided).await?,
+            InForce::Packets(troubled) => packets::treat(inner, troubled, decided).await?,
+            InForce::Reset(nodes) => reset::reset(inner, nodes, decided).await?,
             InForce::Pause(nodes) => processes::pause(inner, nodes, decided).await?,
             InForce::Kill(nodes) => {
                 // Recorded before it is proven: a node that is down is started again whatever was measured.
@@ -109,6 +112,8 @@ impl Cluster {
         let decided = Instant::now();
         match in_force {
             InForce::Partition(cuts) => links::heal(inner, cuts, decided).await,
+            InForce::Packets(troubled) => packets::calm_down(inner, troubled, decided).await,
+            InForce::Reset(nodes) => Ok(reset::over(inner, nodes, decided)),
             InForce::Pause(nodes) => processes::resume(inner, nodes, decided).await,
             InForce::Clock(turned) => clocks::right(inner, turned, decided).await,
             InForce::Kill(nodes) | InForce::Power(nodes) => {
@@ -166,6 +171,11 @@ fn decide(
         }
         (Fault::Power(_), Meant::Nodes(nodes)) => InForce::Power(nodes),
         (Fault::Disk { trouble, .. }, Meant::Nodes(nodes)) => InForce::Disk(nodes, *trouble),
+        (Fault::Reset(_), Meant::Nodes(nodes)) => InForce::Reset(nodes),
+        (Fault::Packets(trouble), Meant::Nodes(nodes)) => {
+            let links = resolve::troubled(trouble, nodes.into_iter(), &names);
+            InForce::Packets(Troubled { links, treatment: trouble.into() })
+        }
         _ => return Err(format!("a {} does not exist on real processes", fault.kind())),
     };
     Ok((in_force, exact))

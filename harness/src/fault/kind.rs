@@ -48,7 +48,7 @@ pub enum FaultKind {
     Clock,
     /// Disks are slow or full, fail, or flip bits
     Disk,
-    /// Packets are lost, late, damaged or come twice (in simulation only)
+    /// Packets are lost, late, damaged or come twice
     Packets,
     /// One thread of a process stands still (on real processes only)
     Thread,
@@ -70,12 +70,19 @@ impl FaultKind {
     #[must_use]
     pub fn exists(self, arena: Arena) -> bool {
         match self {
-            FaultKind::Partition | FaultKind::Pause | FaultKind::Kill | FaultKind::Clock => true,
-            FaultKind::Member => arena == Arena::Processes,
-            FaultKind::Power | FaultKind::Disk => true,
-            FaultKind::Packets => arena == Arena::Simulation,
-            FaultKind::Thread | FaultKind::Restart | FaultKind::Memory | FaultKind::Cpu => arena == Arena::Processes,
-            FaultKind::Reset => false,
+            FaultKind::Partition
+            | FaultKind::Pause
+            | FaultKind::Kill
+            | FaultKind::Power
+            | FaultKind::Clock
+            | FaultKind::Disk
+            | FaultKind::Packets => true,
+            FaultKind::Thread
+            | FaultKind::Restart
+            | FaultKind::Reset
+            | FaultKind::Member
+            | FaultKind::Memory
+            | FaultKind::Cpu => arena == Arena::Processes,
         }
     }
 

@@ -51,7 +51,7 @@ pub(super) async fn heal(inner: &Inner, links: &Links, decided: Instant) -> Resu
 }
 
 /// All links that partitions in force cut.
-fn cut_now(inner: &Inner) -> Links {
+pub(super) fn cut_now(inner: &Inner) -> Links {
     let partitions = inner.in_force.values().filter_map(|fault| match fault {
         InForce::Partition(links) => Some(links),
         _ => None,
@@ -86,16 +86,16 @@ fn shown(links: &[String]) -> String {
     if rest == 0 { list } else { format!("{list} and {rest} more") }
 }
 
-fn arrow((from, to): &(usize, usize), names: &[String]) -> String {
+pub(super) fn arrow((from, to): &(usize, usize), names: &[String]) -> String {
     format!("{}→{}", names[*from], names[*to])
 }
 
-fn names(inner: &Inner) -> Vec<String> {
+pub(super) fn names(inner: &Inner) -> Vec<String> {
     inner.replicas.iter().map(|replica| replica.node.name.clone()).collect()
 }
 
 /// The nodes at either end of these links.
-fn touched(links: &Links, names: &[String]) -> Vec<String> {
+pub(super) fn touched(links: &Links, names: &[String]) -> Vec<String> {
     let touches = |node: usize| links.iter().any(|(from, to)| *from == node || *to == node);
     (0..names.len()).filter(|node| touches(*node)).map(|node| names[node].clone()).collect()
 }

@@ -13,8 +13,11 @@ mod kind;
 mod links;
 mod members;
 mod memory;
+mod packets;
 pub(crate) mod processes;
+mod proof;
 mod receipt;
+mod reset;
 pub(crate) mod resolve;
 mod restarts;
 mod threads;
@@ -32,6 +35,7 @@ pub use cpu::ProcessorSeen;
 pub use kind::{Arena, FaultKind};
 pub use memory::MemorySeen;
 pub(crate) use memory::Squeeze;
+pub use packets::PacketsSeen;
 pub use receipt::{Active, ClockRead, DiskSeen, Evidence, FaultError, FlippedBit, Hand, PowerLoss, Process, Receipt};
 pub use restarts::Lived;
 pub(crate) use restarts::Series;
@@ -576,6 +580,9 @@ pub(crate) enum InForce {
     Power(Vec<usize>),
     Disk(Vec<usize>, DiskTrouble),
     Clock(clocks::Turned),
+    Packets(packets::Troubled),
+    /// It is over as soon as it has begun.
+    Reset(Vec<usize>),
 }
 
 impl InForce {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{Fault, HeldThread, Lived, MemorySeen, ProcessorSeen};
+use super::{Fault, HeldThread, Lived, MemorySeen, PacketsSeen, ProcessorSeen};
 use crate::disk::{Flip, Loss};
+use crate::net::Tally;
 
 /// A fault that is in force.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +77,22 @@ pub enum Evidence {
     Disks(Vec<DiskSeen>),
     /// These bits were read as other ones than were written. Nothing is there to be taken away.
     Flipped(Vec<FlippedBit>),
+    /// These connections between nodes were reset at both ends, and none of them is there any more: `n1:40312→n2:2380`.
+    /// None when the fault is over: new ones can be made all the time.
+    Reset(Vec<String>),
+    /// Numbered packets were sent over every link that is not cut: those of the troubled ones fared as asked, and all
+    /// others arrived once and undamaged.
+    Packets {
+        /// What was seen of the troubled links. When the trouble is taken away: that it had lasted.
+        troubled: Vec<PacketsSeen>,
+        /// Troubled links of which nothing could be seen: a partition cut them, or another trouble hit them, too.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        unmeasured: Vec<String>,
+        /// Links in no trouble.
+        calm: usize,
+        /// What became of all packets of troubled links since the cluster came up.
+        switch: Tally,
+    },
     /// Not measured: the simulator did this, in words.
     Simulated(String),
 }

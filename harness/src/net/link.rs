@@ -1,23 +1,25 @@
 //! Namespaces, the bridge and the links between them, through rtnetlink.
 
 use std::fs::File;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::thread;
 
 use futures::TryStreamExt;
 use futures::future::try_join_all;
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::socket::{setsockopt, sockopt};
 use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute};
 use rtnetlink::{Handle, LinkBridge, LinkUnspec, LinkVeth, new_connection};
 use tokio::runtime;
 
-use super::{HUB, NetError, address};
+use super::{EXEMPT, HUB, NetError, address};
 
-const BRIDGE: &str = "grudge0";
+pub(super) const BRIDGE: &str = "grudge0";
 const PREFIX: u8 = 24;
 
-fn failed<E: std::fmt::Display>(step: impl Into<String>) -> impl FnOnce(E) -> NetError {
+pub(super) fn failed<E: std::fmt::Display>(step: impl Into<String>) -> impl FnOnce(E) -> NetError {
     move |cause| NetError::Setup { step: step.into(), cause: cause.to_string() }
 }
 
@@ -35,6 +37,10 @@ pub(super) struct Space {
     pub namespace: OwnedFd,
     /// A datagram socket inside it, on a port of the kernel's choice.
     pub probe: UdpSocket,
+    /// A netlink socket inside it.
+    pub links: Handle,
+    /// The number of its link to the bridge.
+    pub interface: u32,
     /// Names it in errors.
     pub name: String,
 }
@@ -51,6 +57,20 @@ impl Bridge {
         add_address(&links, index, HUB).await?;
         Ok(Bridge { links, index })
     }
+
+    /// A netlink socket in the hub.
+    pub(super) fn links(&self) -> &Handle {
+        &self.links
+    }
+}
+
+/// Does something on a thread of its own in that namespace: a socket that is made so stays there.
+pub(crate) fn inside<T: Send>(namespace: BorrowedFd<'_>, task: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    let entered = || {
+        setns(namespace, CloneFlags::CLONE_NEWNET)?;
+        task()
+    };
+    thread::scope(|scope| scope.spawn(entered).join()).expect("what is done in a namespace does not panic")
 }
 
 /// A namespace on the bridge for each of `count` nodes.
@@ -86,6 +106,8 @@ impl Room {
         let (connection, links, _) = new_connection().map_err(failed(format!("open a netlink socket of {name}")))?;
         runtime.spawn(connection);
         let probe = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(failed(format!("open a socket of {name}")))?;
+        // What is in trouble is the systems' traffic: the proof of a cut goes past a switch's treatment.
+        setsockopt(&probe, sockopt::Ipv4Tos, &i32::from(EXEMPT)).map_err(failed(format!("mark a socket of {name}")))?;
         probe.set_nonblocking(true).map_err(failed(format!("open a socket of {name}")))?;
         Ok(Room { name, address: address(node), namespace: namespace.into(), links, probe })
     }
@@ -106,7 +128,7 @@ impl Room {
         set_up(&links, inner).await.map_err(failed(format!("bring the link of {name} up")))?;
         let others: Vec<Ipv4Addr> = all.iter().copied().filter(|other| *other != address).chain([HUB]).collect();
         add_neighbours(&links, inner, &others).await?;
-        Ok(Space { address, namespace, probe, name })
+        Ok(Space { address, namespace, probe, links, interface: inner, name })
     }
 }
 
@@ -167,7 +189,7 @@ async fn add_neighbours(links: &Handle, index: u32, others: &[Ipv4Addr]) -> Resu
     Ok(())
 }
 
-async fn index_of(links: &Handle, name: &str) -> Result<u32, NetError> {
+pub(super) async fn index_of(links: &Handle, name: &str) -> Result<u32, NetError> {
     let step = || format!("find link {name}");
     let mut found = std::pin::pin!(links.link().get().match_name(name).execute());
     match found.try_next().await.map_err(failed(step()))? {

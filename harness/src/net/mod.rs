@@ -10,27 +10,42 @@
 //! No namespace has a name: each is held by a descriptor and by the processes in it. Sockets stay in the namespace
 //! they were made in, so the harness keeps a netlink and a datagram socket of each node and needs no thread there.
 
+mod connections;
+mod detour;
 mod filter;
 mod link;
 mod probe;
+mod sample;
+mod switch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
+pub(crate) use connections::Resets;
 use filter::Filter;
 pub use filter::FilterPlace;
 pub(crate) use filter::{enter_namespace, find_restore};
-use link::{Bridge, Space};
+use link::{Bridge, Space, failed};
 use probe::Probes;
+use sample::Sampler;
+pub(crate) use sample::{Burst, HEADER, SHORTEST, Sample};
+use switch::Switch;
+pub use switch::Tally;
+pub(crate) use switch::{BUCKET, QUEUE, Treatment};
 
 /// Directed links between nodes, from sender to receiver, as indices from 0.
 pub(crate) type Links = BTreeSet<(usize, usize)>;
 
 /// The most nodes that fit the address range.
 pub const MOST_NODES: usize = 100;
+
+/// The type of service (a code point of RFC 2474 for local use) of packets that are in no trouble, whatever is in force:
+/// those by which the harness looks at cuts.
+const EXEMPT: u8 = 0xfc;
 
 /// The hub's address.
 pub(crate) const HUB: Ipv4Addr = Ipv4Addr::new(10, 42, 0, 254);
@@ -57,6 +72,9 @@ pub enum NetError {
         /// What the kernel said.
         cause: String,
     },
+    /// A socket or device of the harness's own does not do as told.
+    #[error("the cluster's network cannot be used: {0}")]
+    Io(#[from] std::io::Error),
     /// Nodes cannot reach each other although nothing is cut, or a test cut does not cut.
     #[error("the cluster's network does not work: {0}")]
     Broken(String),
@@ -69,6 +87,15 @@ pub(crate) struct Net {
     nodes: Vec<Space>,
     filter: Filter,
     probes: Probes,
+    trouble: Option<Trouble>,
+}
+
+/// What it takes to treat packets.
+struct Trouble {
+    switch: Switch,
+    sampler: Arc<Mutex<Sampler>>,
+    /// The links whose packets go by the switch.
+    detours: Links,
 }
 
 /// The address of the node with that index.
@@ -77,15 +104,27 @@ pub(crate) fn address(index: usize) -> Ipv4Addr {
     Ipv4Addr::new(10, 42, 0, last)
 }
 
+/// The index of the node with that address.
+fn index(address: Ipv4Addr) -> Option<usize> {
+    let [a, b, c, last] = address.octets();
+    let node = [a, b, c] == [10, 42, 0] && (1..=MOST_NODES).contains(&usize::from(last));
+    node.then(|| usize::from(last) - 1)
+}
+
 impl Net {
-    /// Makes the network for this many nodes and tries it: all reach each other, and a cut cuts.
-    pub(crate) async fn up(count: usize, places: &[FilterPlace]) -> Result<Net, NetError> {
+    /// Makes the network for this many nodes and tries it: all reach each other, and a cut cuts. With a seed it is made
+    /// ready to treat packets, too.
+    pub(crate) async fn up(count: usize, places: &[FilterPlace], trouble: Option<u64>) -> Result<Net, NetError> {
         let restore = filter::find_restore()?;
         let bridge = Bridge::up().await?;
         let nodes = link::spaces(&bridge, count).await?;
         let probes = Probes::new(&nodes)?;
         let filter = Filter::choose(&restore, places, &nodes, &probes).await?;
-        let net = Net { _bridge: bridge, nodes, filter, probes };
+        let trouble = match trouble {
+            Some(seed) => Some(Trouble::up(seed, &bridge, &nodes).await?),
+            None => None,
+        };
+        let net = Net { _bridge: bridge, nodes, filter, probes, trouble };
         let silent = net.silent(&Links::new()).await;
         if silent.is_empty() {
             Ok(net)
@@ -109,9 +148,56 @@ impl Net {
         self.filter.apply(links, &self.nodes).await
     }
 
+    /// Treats the packets of exactly these links so.
+    pub(crate) async fn treat(&mut self, treatments: &BTreeMap<(usize, usize), Treatment>) -> Result<(), NetError> {
+        let Some(trouble) = &mut self.trouble else { return Err(unprepared()) };
+        let links: Links = treatments.keys().copied().collect();
+        // A link is treated before it comes to the switch, and until it has left it.
+        trouble.switch.treat(treatments)?;
+        detour::change(&self.nodes, &trouble.detours, &links).await?;
+        trouble.detours = links;
+        Ok(())
+    }
+
+    /// Sends numbered packets over links that are not cut, and counts what becomes of them.
+    pub(crate) async fn sample(
+        &self,
+        bursts: BTreeMap<(usize, usize), Burst>,
+    ) -> Result<BTreeMap<(usize, usize), Sample>, NetError> {
+        let sampler = Arc::clone(&self.trouble.as_ref().ok_or_else(unprepared)?.sampler);
+        let sampled = move || sampler.lock().unwrap_or_else(PoisonError::into_inner).sample(&bursts);
+        Ok(tokio::task::spawn_blocking(sampled).await.map_err(std::io::Error::other)??)
+    }
+
+    /// Resets all TCP connections between these nodes and others at both ends, within about a millisecond.
+    pub(crate) async fn reset(&self, of: &[usize]) -> Result<Resets, NetError> {
+        let namespaces = self.nodes.iter().map(|node| node.namespace.try_clone()).collect::<Result<Vec<_>, _>>()?;
+        let of = of.to_vec();
+        let reset = move || connections::reset(&namespaces, &of);
+        Ok(tokio::task::spawn_blocking(reset).await.map_err(std::io::Error::other)??)
+    }
+
+    /// What became of all treated packets so far.
+    pub(crate) fn tally(&self) -> Tally {
+        self.trouble.as_ref().map(|trouble| trouble.switch.tally()).unwrap_or_default()
+    }
+
     /// The links over which a datagram does not get through. Those expected to be silent are waited for but
     /// shortly; all others get time to deliver.
     pub(crate) async fn silent(&self, expected: &Links) -> Links {
         self.probes.silent(expected).await
     }
+}
+
+impl Trouble {
+    async fn up(seed: u64, bridge: &Bridge, nodes: &[Space]) -> Result<Trouble, NetError> {
+        let switch = Switch::up(seed).map_err(failed("open /dev/net/tun for the packets' switch"))?;
+        detour::prepare(bridge).await?;
+        let sampler = Arc::new(Mutex::new(Sampler::new(nodes)?));
+        Ok(Trouble { switch, sampler, detours: Links::new() })
+    }
+}
+
+fn unprepared() -> NetError {
+    NetError::Broken("it was not made ready to treat packets".to_owned())
 }

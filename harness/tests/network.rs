@@ -1,0 +1,280 @@
+//! Faults of the network beside partitions, on real processes, in a sandbox of the test's own. Without permission for
+//! one, the tests are skipped and say so.
+
+mod standin;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::future::Future;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use grudge::cluster::{Cluster, Node};
+use grudge::fault::{
+    Active, Direction, Evidence, Fault, FaultError, FaultKind, PacketTrouble, PacketsSeen, Shape, Targets,
+};
+use grudge::sandbox::{self, SandboxError};
+use libtest_mimic::{Arguments, Failed, Trial};
+use nix::sched::{CloneFlags, setns};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use standin::Manner;
+
+fn main() -> ExitCode {
+    standin::replica_if_asked();
+    let mut arguments = Arguments::from_args();
+    // All clusters use the same addresses, so there is one at a time.
+    arguments.test_threads = Some(1);
+    if !arguments.list {
+        match sandbox::enter() {
+            Ok(_) => {}
+            Err(error @ SandboxError::Permission { .. }) => {
+                anstream::eprintln!("skipped: {error}");
+                return ExitCode::SUCCESS;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let trials = vec![
+        trial("every_trouble_of_packets_has_a_receipt", every_trouble),
+        trial("trouble_hits_the_links_that_were_asked_for_and_no_others", asked_links_only),
+        trial("a_wrong_bit_is_seen_by_the_kernel_of_the_receiver", wrong_bits),
+        trial("packets_past_the_switch_have_no_receipt", past_the_switch),
+        trial("trouble_that_ends_behind_the_back_has_no_receipt", ended_early),
+        trial("a_cut_link_stays_cut_in_trouble", cut_in_trouble),
+        trial("the_newest_of_two_troubles_counts", two_troubles),
+        trial("connections_between_nodes_are_reset_at_both_ends", reset),
+    ];
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trial<F: Future<Output = ()> + 'static>(name: &str, test: fn() -> F) -> Trial {
+    Trial::test(name, move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        runtime.map_err(Failed::from)?.block_on(test());
+        Ok(())
+    })
+}
+
+struct Fixture {
+    cluster: Cluster,
+    rng: ChaCha8Rng,
+    _dir: tempfile::TempDir,
+}
+
+async fn ready_for(nodes: usize, faults: &[FaultKind]) -> Fixture {
+    let dir = tempfile::tempdir().expect("a folder for the test");
+    let faults: BTreeSet<FaultKind> = faults.iter().copied().collect();
+    let spec = grudge::cluster::Spec { faults, ..standin::spec(Manner::Serve, nodes, dir.path()) };
+    let cluster = Cluster::up(spec).await.expect("stand-ins come up");
+    Fixture { cluster, rng: ChaCha8Rng::seed_from_u64(1), _dir: dir }
+}
+
+impl Fixture {
+    async fn try_to(&mut self, fault: &Fault) -> Result<Active, FaultError> {
+        self.cluster.start(fault, &mut self.rng).await
+    }
+
+    async fn start(&mut self, fault: Fault) -> Active {
+        self.try_to(&fault).await.unwrap_or_else(|error| panic!("{fault}: {error}"))
+    }
+
+    async fn stop(&self, active: Active) -> Evidence {
+        let fault = active.fault.to_string();
+        self.cluster.stop(active).await.unwrap_or_else(|error| panic!("{fault}: {error}")).evidence
+    }
+
+    fn node(&self, name: &str) -> &Node {
+        self.cluster.nodes().iter().find(|node| node.name == name).expect("a node of the cluster")
+    }
+}
+
+fn nodes(names: &[&str]) -> Targets {
+    Targets::Nodes(names.iter().map(|name| (*name).to_owned()).collect())
+}
+
+fn all() -> PacketTrouble {
+    PacketTrouble::none(Targets::All)
+}
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+fn seen(evidence: &Evidence) -> (&[PacketsSeen], usize) {
+    match evidence {
+        Evidence::Packets { troubled, calm, .. } => (troubled, *calm),
+        other => panic!("packets are proven by packets, not {other:?}"),
+    }
+}
+
+fn ip(arguments: &str) {
+    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
+    let status = Command::new("ip").args(arguments.split(' ')).env("PATH", path).status();
+    assert!(status.expect("iproute2 is installed").success(), "ip {arguments}");
+}
+
+async fn every_trouble() {
+    let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
+    for trouble in [
+        PacketTrouble { loss: 20, ..all() },
+        PacketTrouble { loss: 100, ..all() },
+        PacketTrouble { duplicate: 10, ..all() },
+        PacketTrouble { late: 20, ..all() },
+        PacketTrouble { corrupt: 15, ..all() },
+        PacketTrouble { delay: ms(30), ..all() },
+        PacketTrouble { jitter: ms(40), ..all() },
+        PacketTrouble { rate: Some(2_000), ..all() },
+        PacketTrouble { loss: 5, duplicate: 5, late: 5, corrupt: 5, delay: ms(5), jitter: ms(10), ..all() },
+    ] {
+        let active = fixture.start(Fault::Packets(trouble)).await;
+        let (links, calm) = seen(&active.receipt.evidence);
+        assert_eq!((links.len(), calm), (6, 0), "{}", active.fault);
+        let evidence = fixture.stop(active).await;
+        assert_eq!((seen(&evidence).0.len(), seen(&evidence).1), (6, 6), "it had lasted, and all is calm");
+    }
+}
+
+async fn asked_links_only() {
+    let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
+    let trouble = PacketTrouble { peers: vec!["n2".into()], loss: 30, ..PacketTrouble::none(nodes(&["n1"])) };
+    for (direction, links) in [(Direction::Out, vec!["n1→n2"]), (Direction::Both, vec!["n1→n2", "n2→n1"])] {
+        let active = fixture.start(Fault::Packets(PacketTrouble { direction, ..trouble.clone() })).await;
+        let (troubled, calm) = seen(&active.receipt.evidence);
+        let hit: Vec<&str> = troubled.iter().map(|seen| seen.link.as_str()).collect();
+        assert_eq!((hit, calm), (links.clone(), 6 - links.len()));
+        assert!(troubled.iter().all(|seen| seen.lost > 0), "{troubled:?}");
+        fixture.stop(active).await;
+    }
+}
+
+/// Does something in the network namespace of a node's process.
+fn within<T: Send + 'static>(pid: i32, task: impl FnOnce() -> T + Send + 'static) -> T {
+    let entered = move || {
+        let namespace = fs::File::open(format!("/proc/{pid}/ns/net")).expect("it lives");
+        setns(namespace, CloneFlags::CLONE_NEWNET).expect("the sandbox's root may");
+        task()
+    };
+    std::thread::spawn(entered).join().expect("it only opens a socket")
+}
+
+/// The datagrams that a kernel has dropped for their checksum.
+fn wrong_sums(pid: i32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/net/snmp")).expect("it lives");
+    let lines: Vec<Vec<&str>> =
+        text.lines().filter(|line| line.starts_with("Udp:")).map(|line| line.split(' ').collect()).collect();
+    let column = lines[0].iter().position(|name| *name == "InCsumErrors").expect("the kernel counts them");
+    lines[1][column].parse().expect("a number")
+}
+
+async fn pid(fixture: &mut Fixture, node: &str) -> i32 {
+    let active = fixture.start(Fault::Pause(nodes(&[node]))).await;
+    let Evidence::Stopped(processes) = &active.receipt.evidence else { panic!("{:?}", active.receipt) };
+    let pid = processes[0].pid;
+    fixture.stop(active).await;
+    pid
+}
+
+async fn wrong_bits() {
+    const SENT: u64 = 400;
+    let mut fixture = ready_for(2, &[FaultKind::Packets]).await;
+    let (one, two) = (pid(&mut fixture, "n1").await, pid(&mut fixture, "n2").await);
+    let at = |node: &Node| SocketAddr::new(node.address, 9_999);
+    let (from, to) = (at(fixture.node("n1")), at(fixture.node("n2")));
+    let sender = within(one, move || UdpSocket::bind(from).expect("a port of the node's own"));
+    let receiver = within(two, move || UdpSocket::bind(to).expect("a port of the node's own"));
+    receiver.set_read_timeout(Some(ms(300))).expect("a time is a time");
+    let active = fixture.start(Fault::Packets(PacketTrouble { corrupt: 25, ..all() })).await;
+    let before = wrong_sums(two);
+    let mut arrived = 0;
+    for number in 0..SENT {
+        sender.send_to(&number.to_be_bytes(), to).expect("the socket is open");
+    }
+    let mut buffer = [0; 64];
+    while let Ok(length) = receiver.recv(&mut buffer) {
+        let number = u64::from_be_bytes(buffer[..length].try_into().expect("eight bytes"));
+        assert!(number < SENT, "a wrong bit came through: {number}");
+        arrived += 1;
+    }
+    let dropped = wrong_sums(two) - before;
+    assert_eq!(arrived + dropped, SENT, "what did not arrive, the receiver's kernel has found to be damaged");
+    assert!((40..200).contains(&dropped), "{dropped} of {SENT} with 25 %");
+    fixture.stop(active).await;
+}
+
+/// The hub forwards packets itself, and the switch sees none.
+async fn past_the_switch() {
+    let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
+    ip("rule del iif grudge0");
+    let fault = Fault::Packets(PacketTrouble { loss: 50, ..all() });
+    let error = fixture.try_to(&fault).await.expect_err("nothing is lost");
+    assert!(matches!(error, FaultError::NoReceipt { .. }), "{error}");
+    assert!(error.to_string().contains("packets were lost, and 50 % should be"), "{error}");
+}
+
+async fn ended_early() {
+    let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
+    for trouble in [PacketTrouble { duplicate: 20, ..all() }, PacketTrouble { delay: ms(20), ..all() }] {
+        let active = fixture.start(Fault::Packets(trouble)).await;
+        ip("rule del iif grudge0");
+        let error = fixture.cluster.stop(active).await.expect_err("it had not lasted");
+        assert!(matches!(error, FaultError::NoReceipt { .. }), "{error}");
+        ip("rule add iif grudge0 lookup 42");
+    }
+}
+
+async fn cut_in_trouble() {
+    let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
+    let delayed = fixture.start(Fault::Packets(PacketTrouble { delay: ms(20), loss: 40, ..all() })).await;
+    let alone = fixture.start(Fault::Partition(Shape::Node("n1".into()))).await;
+    let Evidence::Links { silent, passing } = &alone.receipt.evidence else { panic!("{:?}", alone.receipt) };
+    assert_eq!((silent.len(), *passing), (4, 2), "a cut is told from a loss");
+    let its_own = Fault::Packets(PacketTrouble { loss: 10, ..PacketTrouble::none(nodes(&["n1"])) });
+    let error = fixture.try_to(&its_own).await.expect_err("all of its links are cut");
+    assert!(matches!(error, FaultError::Inapplicable(_)), "{error}");
+    let Evidence::Packets { troubled, unmeasured, calm, .. } = fixture.stop(delayed).await else {
+        panic!("packets are proven by packets")
+    };
+    assert_eq!((troubled.len(), unmeasured.len(), calm), (2, 4, 2));
+    fixture.stop(alone).await;
+}
+
+async fn two_troubles() {
+    let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
+    let first = fixture.start(Fault::Packets(PacketTrouble { loss: 30, ..all() })).await;
+    let second = PacketTrouble { peers: vec!["n2".into()], duplicate: 30, ..PacketTrouble::none(nodes(&["n1"])) };
+    let second = fixture.start(Fault::Packets(second)).await;
+    assert_eq!(seen(&second.receipt.evidence).1, 0, "all other links are in trouble, too");
+    fixture.stop(second).await;
+    assert_eq!(seen(&fixture.stop(first).await).1, 6);
+}
+
+async fn reset() {
+    let mut fixture = ready_for(3, &[]).await;
+    let error = fixture.try_to(&Fault::Reset(Targets::All)).await.expect_err("stand-ins do not talk to each other");
+    assert!(matches!(error, FaultError::Inapplicable(_)), "{error}");
+    let (one, two) = (pid(&mut fixture, "n1").await, pid(&mut fixture, "n2").await);
+    let (from, to) = (fixture.node("n1").address, fixture.node("n2").address);
+    let listener = within(two, move || TcpListener::bind((to, 9_999)).expect("a port of the node's own"));
+    let mut caller = within(one, move || TcpStream::connect((to, 9_999)).expect("somebody listens"));
+    let (mut called, peer) = listener.accept().expect("somebody calls");
+    let mut client = TcpStream::connect((to, 9_999)).expect("somebody listens");
+    let (mut served, _) = listener.accept().expect("somebody calls");
+
+    let elsewhere = fixture.try_to(&Fault::Reset(nodes(&["n3"]))).await.expect_err("it has no connection");
+    assert!(matches!(elsewhere, FaultError::Inapplicable(_)), "{elsewhere}");
+    let active = fixture.start(Fault::Reset(nodes(&["n2"]))).await;
+    assert_eq!(peer.ip(), from);
+    let expected = format!("n1:{}→n2:9999", peer.port());
+    assert_eq!(active.receipt.evidence, Evidence::Reset(vec![expected]));
+    for end in [&mut caller, &mut called] {
+        let error = end.read(&mut [0]).expect_err("it was reset");
+        let reset = [ErrorKind::ConnectionReset, ErrorKind::ConnectionAborted];
+        assert!(reset.contains(&error.kind()), "{error}");
+    }
+    client.write_all(b"x").expect("a client's connection is left alone");
+    served.read_exact(&mut [0]).expect("and carries what it should");
+    assert_eq!(fixture.stop(active).await, Evidence::Reset(vec![]));
+}
