@@ -30,7 +30,11 @@ fn main() {
     sandbox::enter().unwrap_or_else(|error| panic!("{error}"));
     let busy = std::env::var("BUSY").ok().and_then(|count| count.parse().ok()).unwrap_or(0);
     for _ in 0..busy {
-        std::thread::spawn(|| while !DONE.load(Ordering::Relaxed) {});
+        std::thread::spawn(|| {
+            while !DONE.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(partitions());
