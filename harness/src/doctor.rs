@@ -3,8 +3,10 @@
 //! Nothing is guessed from versions. The sandbox is entered, a small network is made in it and cut, a child is traced;
 //! what does not work is reported with what the kernel or the tool said.
 
+use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::ptrace;
@@ -14,7 +16,7 @@ use nix::unistd::Pid;
 use serde::Serialize;
 
 use crate::disk::Disk;
-use crate::net::{FilterPlace, Net, NetError, find_restore};
+use crate::net::{Burst, FilterPlace, HEADER, Net, NetError, SHORTEST, Treatment, find_restore};
 use crate::sandbox::{self, Privilege};
 use crate::system::{System, SystemError};
 
@@ -78,11 +80,11 @@ pub fn examine() -> Vec<Check> {
         Ok(Privilege::UserNamespace) => State::ok("network, mount and pid namespaces, inside a user namespace"),
         Err(error) => State::missing(error.to_string(), USE_SUDO),
     };
-    let (network, partitions) = match sandbox {
+    let (network, partitions, packets) = match sandbox {
         Ok(_) => network(),
         Err(_) => {
             let unknown = || State::missing("it could not be tried without namespaces", USE_SUDO);
-            (unknown(), unknown())
+            (unknown(), unknown(), unknown())
         }
     };
     vec![
@@ -90,6 +92,7 @@ pub fn examine() -> Vec<Check> {
         Check { capability: "iptables", state: iptables() },
         Check { capability: "network", state: network },
         Check { capability: "partitions", state: partitions },
+        Check { capability: "packets", state: packets },
         Check { capability: "pauses", state: stops() },
         Check { capability: "ptrace", state: traces() },
         Check { capability: "clocks", state: clocks() },
@@ -109,15 +112,42 @@ fn iptables() -> State {
     }
 }
 
-/// A network of three nodes, and a cut in it.
-fn network() -> (State, State) {
+/// A network of three nodes, a cut in it, and packets that are lost.
+fn network() -> (State, State, State) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             let state = State::missing(format!("no runtime: {error}"), "raise the limits on processes and open files");
-            return (state.clone(), state);
+            return (state.clone(), state.clone(), state);
         }
     };
+    let (network, partitions) = cut(&runtime);
+    (network, partitions, runtime.block_on(packets()))
+}
+
+/// How trouble with packets would be made, having made some.
+async fn packets() -> State {
+    let remedy = "load the TUN device (sudo modprobe tun) and let this user open /dev/net/tun";
+    match lost_by_half().await {
+        Ok(lost) if (8..56).contains(&lost) => {
+            State::ok("a switch in user space behind a TUN device; of 64 packets it lost about half, as asked")
+        }
+        Ok(lost) => State::degraded(format!("the switch lost {lost} of 64 packets, and half was asked for"), remedy),
+        Err(error) => State::degraded(format!("packets cannot be put in trouble: {error}"), remedy),
+    }
+}
+
+/// How many of 64 packets are lost when half of them should be.
+async fn lost_by_half() -> Result<u32, NetError> {
+    let mut net = Net::up(2, &[FilterPlace::Hub, FilterPlace::EachNode], Some(1)).await?;
+    net.treat(&BTreeMap::from([((0, 1), Treatment { loss: 50, ..Treatment::default() })])).await?;
+    let burst = Burst { packets: 64, bytes: HEADER + SHORTEST, held_up: Duration::ZERO };
+    let seen = net.sample(BTreeMap::from([((0, 1), burst)])).await?;
+    Ok(seen[&(0, 1)].lost)
+}
+
+/// A network of three nodes, and a cut in it.
+fn cut(runtime: &tokio::runtime::Runtime) -> (State, State) {
     let up = "bridge, veth pairs and addresses in namespaces of their own";
     runtime.block_on(async {
         match Net::up(3, &[FilterPlace::Hub, FilterPlace::EachNode], None).await {

@@ -110,12 +110,12 @@ async fn every_shape() {
         (Shape::Leader, 8),
     ] {
         let active = fixture.start(Fault::Partition(shape.clone())).await;
-        assert_eq!(silent(&active.receipt.evidence), (cut, 20 - cut), "{shape}");
+        assert_eq!(silent(&active.receipt.evidence), (cut, 30 - cut), "{shape}");
         if shape == Shape::Leader {
             assert!(active.fault.to_string().contains("n2+n3+n4+n5→n1"), "{}", active.fault);
         }
         let healed = fixture.cluster.stop(active).await.unwrap_or_else(|error| panic!("{shape}: {error}"));
-        assert_eq!(silent(&healed.evidence), (0, 20), "{shape}");
+        assert_eq!(silent(&healed.evidence), (0, 30), "{shape}");
     }
 }
 
@@ -127,9 +127,9 @@ async fn rules_in_each_node() {
     let mut fixture = Fixture::of(cluster, dir);
     for (shape, cut) in [(Shape::Halves, 12), (Shape::MajoritiesRing, 10), (Shape::OneWay, 6)] {
         let active = fixture.start(Fault::Partition(shape.clone())).await;
-        assert_eq!(silent(&active.receipt.evidence), (cut, 20 - cut), "{shape}");
+        assert_eq!(silent(&active.receipt.evidence), (cut, 30 - cut), "{shape}");
         let healed = fixture.cluster.stop(active).await.unwrap_or_else(|error| panic!("{shape}: {error}"));
-        assert_eq!(silent(&healed.evidence), (0, 20), "{shape}");
+        assert_eq!(silent(&healed.evidence), (0, 30), "{shape}");
     }
 }
 
@@ -163,9 +163,9 @@ async fn two_partitions() {
     let second = fixture.start(cut("n2", "n3")).await;
     assert_eq!(silent(&second.receipt.evidence).0, 2);
     let receipt = fixture.cluster.stop(first).await.expect("it heals");
-    assert_eq!(receipt.evidence, Evidence::Links { silent: vec!["n3→n2".into()], passing: 19 });
+    assert_eq!(receipt.evidence, Evidence::Links { silent: vec!["n3→n2".into()], passing: 29 });
     let receipt = fixture.cluster.stop(second).await.expect("it heals");
-    assert_eq!(silent(&receipt.evidence), (0, 20));
+    assert_eq!(silent(&receipt.evidence), (0, 30));
 }
 
 async fn exact_again() {
@@ -264,7 +264,7 @@ async fn heal_all() {
     let evidence: Vec<Evidence> = receipts.into_iter().map(|receipt| receipt.evidence).collect();
     assert!(matches!(
         evidence.as_slice(),
-        [Evidence::Running(_), Evidence::Restarted(_), Evidence::Links { silent, passing: 20 }] if silent.is_empty()
+        [Evidence::Running(_), Evidence::Restarted(_), Evidence::Links { silent, passing: 30 }] if silent.is_empty()
     ));
     for node in fixture.cluster.nodes() {
         assert!(reachable(node.client_address).await, "{}", node.name);

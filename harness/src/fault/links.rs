@@ -63,9 +63,9 @@ pub(super) fn cut_now(inner: &Inner) -> Links {
 async fn measure(inner: &Inner, expected: &Links, fault: &str) -> Result<Evidence, FaultError> {
     let silent = inner.net.silent(expected).await;
     let names = names(inner);
-    let nodes = names.len();
+    let parties = names.len() + 1;
     if silent == *expected {
-        let passing = nodes * (nodes - 1) - silent.len();
+        let passing = parties * (parties - 1) - silent.len();
         return Ok(Evidence::Links { silent: silent.iter().map(|link| arrow(link, &names)).collect(), passing });
     }
     let mut seen = Vec::new();
@@ -87,7 +87,7 @@ fn shown(links: &[String]) -> String {
 }
 
 pub(super) fn arrow((from, to): &(usize, usize), names: &[String]) -> String {
-    format!("{}→{}", names[*from], names[*to])
+    format!("{}→{}", resolve::party(*from, names), resolve::party(*to, names))
 }
 
 pub(super) fn names(inner: &Inner) -> Vec<String> {

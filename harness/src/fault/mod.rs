@@ -64,7 +64,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
-    /// Packets between some nodes are dropped. Clients reach every node.
+    /// Packets between some nodes, or between some nodes and the clients, are dropped.
     Partition(Shape),
     /// Processes stop running (SIGSTOP) and later go on (SIGCONT), unaware of the time between.
     Pause(Targets),
@@ -308,14 +308,31 @@ pub enum Shape {
     Leader,
     /// Nobody hears the leader, who hears everybody: it goes on logging what is asked of it.
     LeaderMute,
+    /// The leader and the clients do not hear each other; the nodes do.
+    LeaderFromClients,
     /// A minority of random size.
     Minority,
     /// The node alone at which the fault's trigger fired.
     Here,
     /// That node alone.
     Node(String),
-    /// Exactly this: each named node drops what comes from the nodes listed.
+    /// Exactly this: each named node drops what comes from the nodes listed. The clients, all together, are `clients`.
     Cuts(BTreeMap<String, BTreeSet<String>>),
+}
+
+impl Shape {
+    /// Whether it keeps clients from nodes.
+    #[must_use]
+    pub fn is_about_clients(&self) -> bool {
+        match self {
+            Shape::LeaderFromClients => true,
+            Shape::Cuts(cuts) => {
+                let parties = cuts.iter().flat_map(|(node, deaf_to)| deaf_to.iter().chain([node]));
+                parties.into_iter().any(|party| party == resolve::CLIENTS)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Whom a fault hits. Only nodes that run and are not paused are counted in.
@@ -453,7 +470,8 @@ impl Fault {
         match self {
             Fault::Partition(Shape::Node(name)) => vec![name],
             Fault::Partition(Shape::Cuts(cuts)) => {
-                cuts.iter().flat_map(|(node, deaf_to)| deaf_to.iter().chain([node])).map(String::as_str).collect()
+                let parties = cuts.iter().flat_map(|(node, deaf_to)| deaf_to.iter().chain([node])).map(String::as_str);
+                parties.filter(|party| *party != resolve::CLIENTS).collect()
             }
             _ => {
                 let targets = match self.targets() {
@@ -473,7 +491,7 @@ impl Fault {
     #[must_use]
     pub fn needs_leader(&self) -> bool {
         match self {
-            Fault::Partition(shape) => matches!(shape, Shape::Leader | Shape::LeaderMute),
+            Fault::Partition(shape) => matches!(shape, Shape::Leader | Shape::LeaderMute | Shape::LeaderFromClients),
             _ => matches!(self.targets(), Some(Targets::Leader | Targets::Followers)),
         }
     }
@@ -490,6 +508,7 @@ impl Fault {
             return self.keeps_monotonic();
         }
         let real_only = match self {
+            Fault::Partition(shape) if shape.is_about_clients() => "a cut between nodes and clients",
             Fault::Clock { change: ClockChange::Strobe { .. }, .. } => "a strobing clock",
             Fault::Clock { of: Clocks::Wall | Clocks::Monotonic, .. } => "one clock of several",
             Fault::Disk { trouble: DiskTrouble::WriteError, .. } => "a write that fails",

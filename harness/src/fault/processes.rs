@@ -1,6 +1,8 @@
 //! Pauses and kills: signals, and what /proc and wait say of them afterwards.
 
-use std::net::SocketAddr;
+use std::fs::File;
+use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
@@ -8,12 +10,13 @@ use futures::future::try_join_all;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use procfs::process::{self, ProcState, all_processes};
-use tokio::net::TcpStream;
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use super::{Evidence, FaultError, Process, Receipt, clocks};
 use crate::cluster::Inner;
 use crate::cluster::replica::{Crashes, Present, Replica, describe};
+use crate::net::inside;
 
 /// How long a signal has to show its effect; a thread inside fsync stops only after it.
 const EFFECT: Duration = Duration::from_secs(5);
@@ -271,15 +274,21 @@ pub(super) async fn accepting(born: &Present, fault: &str, patience: Duration) -
     let no_receipt = |seen: String| FaultError::NoReceipt { fault: fault.to_owned(), seen };
     tokio::select! {
         status = born.reaped() => Err(no_receipt(format!("{name} died at its start: {}", describe(status)))),
-        open = timeout(patience, connectable(born.client_address)) => match open {
+        open = timeout(patience, connectable(born)) => match open {
             Ok(()) => Ok(Process { node: name.clone(), pid: born.pid.as_raw(), threads: 1 }),
             Err(_) => Err(no_receipt(format!("{name} accepts no client {patience:?} after its start"))),
         },
     }
 }
 
-async fn connectable(address: SocketAddr) {
-    while TcpStream::connect(address).await.is_err() {
+/// Asks in its own namespace: a cut may keep it from the harness.
+async fn connectable(born: &Present) {
+    let (pid, address) = (born.pid, born.client_address);
+    let connect = move || {
+        let namespace = File::open(format!("/proc/{pid}/ns/net"))?;
+        inside(namespace.as_fd(), || TcpStream::connect(address))
+    };
+    while !matches!(spawn_blocking(connect).await, Ok(Ok(_))) {
         sleep(LOOK).await;
     }
 }

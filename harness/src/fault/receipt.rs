@@ -37,7 +37,8 @@ pub struct Receipt {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Evidence {
-    /// A datagram was sent over every directed pair of nodes: which did not arrive, and how many did. Exactly the
+    /// A datagram was sent over every directed pair of nodes, and between each node and the clients' side: which did not
+    /// arrive, and how many did. Exactly the
     /// links that should be cut were silent. Nothing silent: healed.
     Links {
         /// `n1→n2`: what n1 sent did not arrive at n2.

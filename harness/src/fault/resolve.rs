@@ -34,12 +34,25 @@ impl Situation<'_> {
         self.leader.ok_or_else(|| "no node says at the moment that it leads".to_owned())
     }
 
+    /// A node, or the clients.
+    fn party(&self, name: &str) -> Result<usize, String> {
+        if name == CLIENTS { Ok(self.names.len()) } else { self.index(name) }
+    }
+
     fn index(&self, name: &str) -> Result<usize, String> {
         self.names
             .iter()
             .position(|known| known == name)
             .ok_or_else(|| format!("there is no node `{name}`; the nodes are: {}", self.names.join(", ")))
     }
+}
+
+/// What the clients are called among the nodes.
+pub(crate) const CLIENTS: &str = "clients";
+
+/// What a node is called, or the clients.
+pub(crate) fn party(index: usize, names: &[String]) -> &str {
+    names.get(index).map_or(CLIENTS, String::as_str)
 }
 
 /// Whom a fault means at the moment, or why it means nobody.
@@ -90,7 +103,7 @@ const NOWHERE: &str = "`here` is the node at which a point was reached, and none
 /// The links a shape cuts.
 fn cuts(shape: &Shape, situation: &Situation<'_>, rng: &mut impl Rng) -> Result<Links, String> {
     let count = situation.names.len();
-    if count < 2 {
+    if count < 2 && !shape.is_about_clients() {
         return Err("a cluster of one node has no link to cut".to_owned());
     }
     let mut order: Vec<usize> = (0..count).collect();
@@ -129,6 +142,10 @@ fn cuts(shape: &Shape, situation: &Situation<'_>, rng: &mut impl Rng) -> Result<
             ring(&order)
         }
         Shape::Here => return Err(NOWHERE.to_owned()),
+        Shape::LeaderFromClients => {
+            let leader = situation.leader()?;
+            Links::from([(leader, count), (count, leader)])
+        }
         Shape::Node(name) => {
             let node = situation.index(name)?;
             order.sort_by_key(|other| *other != node);
@@ -165,9 +182,9 @@ fn ring(order: &[usize]) -> Links {
 fn named_cuts(wanted: &BTreeMap<String, BTreeSet<String>>, situation: &Situation<'_>) -> Result<Links, String> {
     let mut links = Links::new();
     for (node, deaf_to) in wanted {
-        let to = situation.index(node)?;
+        let to = situation.party(node)?;
         for name in deaf_to {
-            let from = situation.index(name)?;
+            let from = situation.party(name)?;
             if from == to {
                 return Err(format!("`{name}` cannot be cut off from itself"));
             }
@@ -181,7 +198,7 @@ fn named_cuts(wanted: &BTreeMap<String, BTreeSet<String>>, situation: &Situation
 pub(crate) fn exact_shape(links: &Links, names: &[String]) -> Shape {
     let mut cuts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (from, to) in links {
-        cuts.entry(names[*to].clone()).or_default().insert(names[*from].clone());
+        cuts.entry(party(*to, names).to_owned()).or_default().insert(party(*from, names).to_owned());
     }
     Shape::Cuts(cuts)
 }
@@ -292,6 +309,15 @@ mod tests {
             seen.sort_unstable();
             assert_eq!(seen, [3, 3, 3, 3, 5], "seed {seed}");
         }
+    }
+
+    #[test]
+    fn the_clients_and_the_leader_no_longer_hear_each_other() {
+        let links = cut(&Shape::LeaderFromClients, 5, 3);
+        assert_eq!(links, Links::from([(4, 5), (5, 4)]));
+        let exact = exact_shape(&links, &names(5));
+        assert_eq!(exact.to_string(), "n5→clients, clients→n5");
+        assert_eq!(cut(&exact, 5, 0), links);
     }
 
     #[test]

@@ -101,6 +101,7 @@ impl fmt::Display for Shape {
             Shape::OneWay => f.write_str("one-way"),
             Shape::Leader => f.write_str("leader"),
             Shape::LeaderMute => f.write_str("leader-mute"),
+            Shape::LeaderFromClients => f.write_str("leader-from-clients"),
             Shape::Minority => f.write_str("minority"),
             Shape::Here => f.write_str("here"),
             Shape::Node(name) => f.write_str(name),

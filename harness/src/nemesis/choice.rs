@@ -223,6 +223,7 @@ mod tests {
             "disk",
             "packets",
             "partition:leader-mute",
+            "partition:leader-from-clients",
             "partition:one-way",
             "pause:all",
             "kill:majority",

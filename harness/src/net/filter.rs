@@ -18,7 +18,7 @@ use tokio::process::Command;
 
 use super::link::Space;
 use super::probe::Probes;
-use super::{Links, NetError};
+use super::{HUB, Links, NetError};
 
 /// Our chain, in whichever namespace.
 const CHAIN: &str = "GRUDGE";
@@ -28,7 +28,7 @@ const CHAIN: &str = "GRUDGE";
 pub enum FilterPlace {
     /// In the hub, for the whole cluster at one instant.
     Hub,
-    /// In each node's namespace, for what arrives there.
+    /// In each node's namespace, for what arrives there, and for what it sends to clients.
     EachNode,
 }
 
@@ -89,18 +89,21 @@ impl Filter {
     }
 
     async fn restore_all(&self, links: &Links, nodes: &[Space], chain: Chain) -> Result<(), NetError> {
+        let address = |index: usize| nodes.get(index).map_or(HUB, |node| node.address);
         match self.place {
             FilterPlace::Hub => {
-                let pair =
-                    |(from, to): &(usize, usize)| format!("-s {} -d {}", nodes[*from].address, nodes[*to].address);
-                let rules = ruleset("FORWARD", chain, links.iter().map(pair));
+                let pair = |(from, to): &(usize, usize)| format!("-s {} -d {}", address(*from), address(*to));
+                let rules = ruleset(&["FORWARD", "INPUT", "OUTPUT"], chain, links.iter().map(pair));
                 restore(&self.restore, &rules, None, "the hub").await
             }
             FilterPlace::EachNode => {
                 let each = nodes.iter().enumerate().map(|(node, space)| async move {
-                    let senders = links.iter().filter(|(_, to)| *to == node);
-                    let rules =
-                        ruleset("INPUT", chain, senders.map(|(from, _)| format!("-s {}", nodes[*from].address)));
+                    let matches = links.iter().filter_map(|&(from, to)| match (from, to) {
+                        (from, to) if to == node => Some(format!("-s {}", address(from))),
+                        (from, to) if from == node && to == nodes.len() => Some(format!("-d {HUB}")),
+                        _ => None,
+                    });
+                    let rules = ruleset(&["INPUT", "OUTPUT"], chain, matches);
                     let namespace = std::os::fd::AsFd::as_fd(&space.namespace);
                     restore(&self.restore, &rules, Some(namespace), &space.name).await
                 });
@@ -118,11 +121,13 @@ enum Chain {
 }
 
 /// What `iptables-restore --noflush` reads: declaring the chain empties it, and all happens at COMMIT.
-fn ruleset(hook: &str, chain: Chain, matches: impl Iterator<Item = String>) -> String {
+fn ruleset(hooks: &[&str], chain: Chain, matches: impl Iterator<Item = String>) -> String {
     let mut text = format!("*filter\n:{CHAIN} - [0:0]\n");
     if let Chain::New = chain {
         // The namespace is ours alone, so what is there was left by an earlier cluster.
-        writeln!(text, "-F {hook}\n-A {hook} -j {CHAIN}").expect("a string takes all");
+        for hook in hooks {
+            writeln!(text, "-F {hook}\n-A {hook} -j {CHAIN}").expect("a string takes all");
+        }
     }
     for packets in matches {
         writeln!(text, "-A {CHAIN} {packets} -j DROP").expect("a string takes all");
@@ -185,13 +190,16 @@ mod tests {
 
     #[test]
     fn a_ruleset_replaces_the_whole_chain() {
-        let rules = ruleset("FORWARD", Chain::Known, ["-s 10.42.0.1 -d 10.42.0.2".to_owned()].into_iter());
+        let rules = ruleset(&["FORWARD"], Chain::Known, ["-s 10.42.0.1 -d 10.42.0.2".to_owned()].into_iter());
         assert_eq!(rules, "*filter\n:GRUDGE - [0:0]\n-A GRUDGE -s 10.42.0.1 -d 10.42.0.2 -j DROP\nCOMMIT\n");
     }
 
     #[test]
     fn a_new_chain_is_hooked_in_the_same_step() {
-        let rules = ruleset("INPUT", Chain::New, std::iter::empty());
-        assert_eq!(rules, "*filter\n:GRUDGE - [0:0]\n-F INPUT\n-A INPUT -j GRUDGE\nCOMMIT\n");
+        let rules = ruleset(&["INPUT", "OUTPUT"], Chain::New, std::iter::empty());
+        assert_eq!(
+            rules,
+            "*filter\n:GRUDGE - [0:0]\n-F INPUT\n-A INPUT -j GRUDGE\n-F OUTPUT\n-A OUTPUT -j GRUDGE\nCOMMIT\n"
+        );
     }
 }

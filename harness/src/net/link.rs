@@ -64,6 +64,15 @@ impl Bridge {
     }
 }
 
+/// A datagram socket in the namespace of the calling thread. What is in trouble is the systems' traffic: the proof of a
+/// cut goes past a switch's treatment.
+pub(super) fn probe(name: &str) -> Result<UdpSocket, NetError> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(failed(format!("open a socket of {name}")))?;
+    setsockopt(&socket, sockopt::Ipv4Tos, &i32::from(EXEMPT)).map_err(failed(format!("mark a socket of {name}")))?;
+    socket.set_nonblocking(true).map_err(failed(format!("open a socket of {name}")))?;
+    Ok(socket)
+}
+
 /// Does something on a thread of its own in that namespace: a socket that is made so stays there.
 pub(crate) fn inside<T: Send>(namespace: BorrowedFd<'_>, task: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     let entered = || {
@@ -105,10 +114,7 @@ impl Room {
         let _inside = runtime.enter();
         let (connection, links, _) = new_connection().map_err(failed(format!("open a netlink socket of {name}")))?;
         runtime.spawn(connection);
-        let probe = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(failed(format!("open a socket of {name}")))?;
-        // What is in trouble is the systems' traffic: the proof of a cut goes past a switch's treatment.
-        setsockopt(&probe, sockopt::Ipv4Tos, &i32::from(EXEMPT)).map_err(failed(format!("mark a socket of {name}")))?;
-        probe.set_nonblocking(true).map_err(failed(format!("open a socket of {name}")))?;
+        let probe = probe(&name)?;
         Ok(Room { name, address: address(node), namespace: namespace.into(), links, probe })
     }
 

@@ -29,6 +29,7 @@ pub(crate) use connections::Resets;
 use filter::Filter;
 pub use filter::FilterPlace;
 pub(crate) use filter::{enter_namespace, find_restore};
+pub(crate) use link::inside;
 use link::{Bridge, Space, failed};
 use probe::Probes;
 use sample::Sampler;
@@ -37,7 +38,8 @@ use switch::Switch;
 pub use switch::Tally;
 pub(crate) use switch::{BUCKET, QUEUE, Treatment};
 
-/// Directed links between nodes, from sender to receiver, as indices from 0.
+/// Directed links, from sender to receiver: nodes as indices from 0, and after the last node the clients, who are in the
+/// hub.
 pub(crate) type Links = BTreeSet<(usize, usize)>;
 
 /// The most nodes that fit the address range.
@@ -118,7 +120,7 @@ impl Net {
         let restore = filter::find_restore()?;
         let bridge = Bridge::up().await?;
         let nodes = link::spaces(&bridge, count).await?;
-        let probes = Probes::new(&nodes)?;
+        let probes = Probes::new(&nodes, &link::probe("the hub")?)?;
         let filter = Filter::choose(&restore, places, &nodes, &probes).await?;
         let trouble = match trouble {
             Some(seed) => Some(Trouble::up(seed, &bridge, &nodes).await?),

@@ -1,6 +1,7 @@
 //! Looking at the network from the inside: does a datagram from this node reach that node?
 //!
-//! Each node has a datagram socket in its own namespace, which the harness reads and writes. A round sends one
+//! Each node has a datagram socket in its own namespace, which the harness reads and writes, and so have the clients in
+//! the hub. A round sends one
 //! datagram over every directed link and notes which arrive, so a link that is cut in one direction shows as such.
 //! Links that should be silent are written to first: on a bridge inside one kernel what was sent earlier has arrived
 //! or been dropped when what was sent later arrives. Datagrams are repeated until their deadline, because one
@@ -17,7 +18,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::link::Space;
-use super::{Links, NetError};
+use super::{HUB, Links, NetError};
 
 /// How long a link that should deliver has time to do so.
 const DELIVERY: Duration = Duration::from_secs(5);
@@ -34,8 +35,9 @@ pub(super) struct Probes {
 }
 
 impl Probes {
-    pub(super) fn new(nodes: &[Space]) -> Result<Probes, NetError> {
-        let sockets = nodes.iter().map(|node| Probes::socket(&node.probe, node.address)).collect::<Result<_, _>>();
+    pub(super) fn new(nodes: &[Space], hub: &StdUdpSocket) -> Result<Probes, NetError> {
+        let all = nodes.iter().map(|node| (&node.probe, node.address)).chain([(hub, HUB)]);
+        let sockets = all.map(|(probe, address)| Probes::socket(probe, address)).collect::<Result<_, _>>();
         let failed = |cause: std::io::Error| NetError::Setup { step: "open probes".into(), cause: cause.to_string() };
         Ok(Probes { sockets: sockets.map_err(failed)?, round: AtomicU64::new(0) })
     }
