@@ -3,6 +3,7 @@
 # make build   the release binary, target/release/grudge
 # make bench   how many simulated seconds pass in a second, checkers included; the checkers by themselves; a hooked clock;
 #              the layer under a disk
+# make bench-network   how long a partition takes until it is proven, and what the packets' switch costs
 # make fuzz    random histories against programs that try everything: CASES a model, on all cores
 
 SHELL := /bin/bash
@@ -14,7 +15,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 GRUDGE := target/release/grudge
 DEMO := test zab --workload lock --faults partition,pause,kill --nodes 5 --time 30s
 
-.PHONY: demo test bench bench-checkers bench-clock bench-disk fuzz alone build fmt clippy doc deps cargo iptables
+.PHONY: demo test bench bench-checkers bench-clock bench-disk bench-network fuzz alone build fmt clippy doc deps cargo iptables
 
 demo: build iptables
 	./$(GRUDGE) $(DEMO)
@@ -33,6 +34,9 @@ bench-checkers: cargo
 
 bench-clock: cargo
 	cargo bench -p grudge --locked --bench clock
+
+bench-network: cargo iptables
+	cargo bench -p grudge --locked --bench network
 
 CASES ?= 200000
 

@@ -30,10 +30,8 @@ const BATCH: u32 = 32;
 /// How long a sentinel has time to arrive, and how often it is repeated meanwhile.
 const DELIVERY: Duration = Duration::from_secs(5);
 const REPEAT: Duration = Duration::from_millis(20);
-/// How long is listened after what should be the last packet; much longer where packets are held up, by a thread that
-/// may have to wait for a processor.
+/// How long is listened after what should be the last packet.
 const GRACE: Duration = Duration::from_millis(3);
-const SLACK: Duration = Duration::from_millis(100);
 /// Spreads the numbers of rounds, so that a wrong bit does not make one of another.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -47,7 +45,7 @@ pub(crate) struct Burst {
     pub packets: u32,
     /// How many bytes each has, its header included.
     pub bytes: usize,
-    /// How long they may be held up.
+    /// How long is waited at most for those that are held up.
     pub held_up: Duration,
 }
 
@@ -170,8 +168,7 @@ impl Sampler {
         all: &mut BTreeMap<Link, Arrivals>,
     ) -> io::Result<()> {
         let held_up = bursts.values().map(|burst| burst.held_up).max().unwrap_or_default();
-        let patience = if held_up.is_zero() { GRACE } else { held_up + SLACK };
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + held_up.max(GRACE);
         while Instant::now() < deadline && !all.values().all(Arrivals::complete) {
             self.wait(deadline.saturating_duration_since(Instant::now()))?;
             self.listen(round, all)?;
