@@ -10,7 +10,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::{Deref, DerefMut};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         trial("a_loss_of_power_takes_what_was_not_synced", power),
         trial("a_loss_of_power_without_a_layer_has_no_receipt", power_sabotaged),
         trial("a_file_that_was_synced_survives_with_its_name", survives),
+        trial("what_was_written_synchronously_survives", synchronous),
         trial("each_trouble_is_seen_and_is_over_in_the_end", troubles),
         trial("a_trouble_without_a_layer_has_no_receipt", trouble_sabotaged),
         trial("a_trouble_that_ended_by_itself_has_no_receipt", trouble_ended_early),
@@ -317,6 +318,25 @@ async fn survives() {
         other.sync_all().expect("it is fsynced");
         let active = fixture.start(Fault::Power(nodes(&["n3"]))).await;
         assert_eq!(fs::read_to_string(data.join("current")).expect("it is there"), format!("version {round}"));
+        fixture.cluster.stop(active).await.expect("it starts again");
+    }
+    fixture.down().await;
+}
+
+async fn synchronous() {
+    let mut fixture = three().await;
+    let files = [("sync", libc::O_SYNC), ("dsync", libc::O_DSYNC)].map(|(name, flag)| {
+        let path = fixture.data("n2").join(name);
+        let file = OpenOptions::new().write(true).create_new(true).custom_flags(flag).open(&path);
+        (path, file.expect("it is new"))
+    });
+    for round in 0..5 {
+        let text = format!("version {round}");
+        files.iter().for_each(|(_, file)| file.write_all_at(text.as_bytes(), 0).expect("it is open"));
+        let active = fixture.start(Fault::Power(nodes(&["n2"]))).await;
+        for (path, _) in &files {
+            assert_eq!(fs::read_to_string(path).expect("it is there"), text, "{}", path.display());
+        }
         fixture.cluster.stop(active).await.expect("it starts again");
     }
     fixture.down().await;

@@ -86,6 +86,29 @@ impl Plain {
 }
 
 #[test]
+fn what_was_written_behind_a_cut_survives_only_with_the_cut() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let mut outcomes = [0; 2];
+    for seed in seeds(200) {
+        let path = folder.path().join(seed.to_string());
+        fs::write(&path, [b'a'; 3 * SIZE]).expect("a new file");
+        let file = Arc::new(fs::OpenOptions::new().read(true).write(true).open(&path).expect("it is there"));
+        let mut unsynced = Unsynced::new(Arc::clone(&file), Instant::now()).expect("it is open");
+        unsynced.before_resize(0).and_then(|()| file.set_len(0)).expect("it is cut");
+        unsynced.before_write(0, 2 * PAGE).expect("it can be read");
+        file.write_all_at(&[b'b'; 2 * SIZE], 0).expect("a small file");
+        let manner = if seed % 2 == 0 { Manner::Prefix } else { Manner::Scattered };
+        unsynced.lose(manner, &mut ChaCha8Rng::seed_from_u64(seed)).expect("it can be changed");
+        let left = fs::read(&path).expect("it is there");
+        let (old, new) = (left.contains(&b'a'), left.contains(&b'b'));
+        assert!(!(old && new), "{manner:?}; again: GRUDGE_SEED={seed} cargo test -p grudge --lib disk");
+        outcomes[usize::from(new)] += 1;
+    }
+    let tried = outcomes.iter().sum::<usize>();
+    assert!(tried == 1 || outcomes.iter().all(|times| *times > 0), "both happen: {outcomes:?}");
+}
+
+#[test]
 fn a_file_loses_what_was_not_synced_and_nothing_else() {
     let folder = tempfile::tempdir().expect("a folder for the test");
     for seed in seeds(400) {
