@@ -157,13 +157,13 @@ mod tests {
         let replayed = Replayed {
             recorded: "invalid (lock)".to_owned(),
             came_back: 1,
-            left_out: vec!["at 1s: power leader (exists in simulation only)".to_owned()],
+            left_out: vec!["at 1s: cpu leader 10 % (a cpu exists on real processes only)".to_owned()],
             tries: vec![one(true), one(false)],
         };
         assert_eq!(
             summary(&replayed),
             "try 1: valid\n  too short\n  kept in store/zab-lock/x\ntry 2: valid\n  too short\n  kept in \
-             store/zab-lock/x\nleft out: at 1s: power leader (exists in simulation only)\nverdict invalid (lock) came \
+             store/zab-lock/x\nleft out: at 1s: cpu leader 10 % (a cpu exists on real processes only)\nverdict invalid (lock) came \
              back in 1 of 2\n"
         );
     }
