@@ -386,6 +386,7 @@ async fn at_one_instant() {
     let mut cuts = Vec::new();
     for shape in [Shape::Halves, Shape::MajoritiesRing, Shape::Bridge, Shape::OneWay, Shape::Minority, Shape::Halves] {
         let from = sent.load(Ordering::SeqCst);
+        some_more(&sent).await;
         let active = fixture.start(Fault::Partition(shape)).await;
         let Evidence::Links { silent, .. } = &active.receipt.evidence else { panic!("{:?}", active.receipt) };
         let index = |name: &str| name[1..].parse::<usize>().expect("a node's name") - 1;
