@@ -1,8 +1,9 @@
 //! What faults of the network take, measured on a cluster of five stand-ins in a sandbox of its own.
 //!
-//! `cargo bench -p grudge --bench network` says how long a partition takes from the decision until it is proven, and
-//! as long to heal; and what being ready for trouble with packets costs, and the way by the switch, as ratios to a
-//! cluster that is not ready for any. `BUSY=2` before it keeps so many threads busy beside.
+//! `cargo bench -p grudge --bench network` says how long the cluster takes until it serves and until it is gone; how
+//! long a partition takes from the decision until it is proven, and how long to heal; and what being ready for trouble
+//! with packets costs, and the way by the switch, as ratios to a cluster that is not ready for any. `BUSY=2` before it
+//! keeps so many threads busy beside.
 
 #[path = "../tests/standin/mod.rs"]
 mod standin;
@@ -10,6 +11,7 @@ mod standin;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,8 @@ use standin::Manner;
 
 /// How many partitions are measured.
 const PARTITIONS: usize = 50;
+/// How many clusters come up and go down.
+const CLUSTERS: usize = 10;
 /// How many answers are waited for, and how many bytes are carried, to measure a way; and how often in turn.
 const ROUND_TRIPS: u32 = 5_000;
 const CARRIED: usize = 200 << 20;
@@ -47,15 +51,35 @@ fn main() {
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
+        clusters().await;
         partitions().await;
         ways().await;
     });
     DONE.store(true, Ordering::Relaxed);
 }
 
+async fn five(dir: &Path) -> Cluster {
+    Cluster::up(standin::spec(Manner::Serve, 5, dir)).await.expect("stand-ins come up")
+}
+
+async fn clusters() {
+    let (mut up, mut down) = (Vec::new(), Vec::new());
+    for _ in 0..CLUSTERS {
+        let dir = tempfile::tempdir().expect("a folder");
+        let begun = Instant::now();
+        let cluster = five(dir.path()).await;
+        up.push(begun.elapsed());
+        let begun = Instant::now();
+        cluster.down().await;
+        down.push(begun.elapsed());
+    }
+    tell("five nodes serve", &mut up);
+    tell("five nodes are gone", &mut down);
+}
+
 async fn partitions() {
     let dir = tempfile::tempdir().expect("a folder");
-    let cluster = Cluster::up(standin::spec(Manner::Serve, 5, dir.path())).await.expect("stand-ins come up");
+    let cluster = five(dir.path()).await;
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let (mut cut, mut healed) = (Vec::new(), Vec::new());
     for _ in 0..PARTITIONS {

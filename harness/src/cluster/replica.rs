@@ -297,6 +297,8 @@ fn spawn(
     let output = OpenOptions::new().create(true).append(true).open(log).map_err(unusable)?;
     let errors = output.try_clone().map_err(unusable)?;
     let mut command = Command::new(program);
+    // What a program leaves where it runs, like the report of a JVM that has crashed, belongs to the run.
+    command.current_dir(log.parent().expect("a log lies in its node's folder"));
     // No PR_SET_PDEATHSIG: it fires when the *thread* that spawned the child ends, and a runtime ends idle threads.
     // The sandbox's pid namespace kills replicas whose harness is gone.
     command.args(arguments).envs(env).stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
