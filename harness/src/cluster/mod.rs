@@ -314,6 +314,21 @@ impl Inner {
         running.into_iter().zip(roles).filter(|(_, role)| *role == Ok(Role::Leader)).map(|(index, _)| index).collect()
     }
 
+    /// What all nodes are called, in their order.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.replicas.iter().map(|replica| replica.node.name.clone()).collect()
+    }
+
+    /// What these nodes are called.
+    pub(crate) fn names_of(&self, nodes: &[usize]) -> Vec<String> {
+        nodes.iter().map(|node| self.replicas[*node].node.name.clone()).collect()
+    }
+
+    /// The same in one word: `n1+n3`.
+    pub(crate) fn called(&self, nodes: &[usize]) -> String {
+        self.names_of(nodes).join("+")
+    }
+
     /// The nodes that run and are not paused.
     pub(crate) fn running(&self) -> Vec<usize> {
         (0..self.replicas.len()).filter(|index| self.replicas[*index].is_running()).collect()

@@ -228,5 +228,5 @@ fn unset(data: &Path) -> io::Result<()> {
 }
 
 fn failed(trap: &Trap, error: &io::Error) -> FaultError {
-    FaultError::Failed { fault: format!("a trap at {}", kebab(&trap.point)), cause: error.to_string() }
+    FaultError::failed(&format!("a trap at {}", kebab(&trap.point)), error)
 }

@@ -58,10 +58,10 @@ fn dial(change: ClockChange, of: Clocks) -> Dial {
 /// Turns the clocks of these nodes, all at one moment, and reads them.
 pub(super) async fn turn(inner: &Inner, turned: &mut Turned, decided: Instant) -> Result<Receipt, FaultError> {
     let nodes = turned.nodes.clone();
-    let fault = format!("clock of {}", processes::names(inner, &nodes).join("+"));
+    let fault = format!("clock of {}", inner.called(&nodes));
     match turn_and_read(inner, turned, &nodes, None, &fault).await {
-        Ok(reads) if reads.is_empty() => Err(FaultError::NoReceipt { fault, seen: "nobody lives any more".to_owned() }),
-        Ok(reads) => Ok(processes::receipt(inner, &nodes, Evidence::Clocks(reads), decided)),
+        Ok(reads) if reads.is_empty() => Err(FaultError::no_receipt(&fault, "nobody lives any more")),
+        Ok(reads) => Ok(Receipt::new(inner.names_of(&nodes), Evidence::Clocks(reads), decided)),
         Err(error) => {
             let pids = patients(inner, &nodes).into_iter().map(|patient| patient.pid).collect();
             let right = Request { pids, order: Order::Right, look: Look::default() };
@@ -93,7 +93,7 @@ pub(super) async fn renew(inner: &mut Inner, nodes: &[usize]) -> Result<(), Faul
     for mut turned in faults {
         let again: Vec<usize> = turned.nodes.iter().copied().filter(|node| nodes.contains(node)).collect();
         if !again.is_empty() {
-            let fault = format!("clock of {} after a restart", processes::names(inner, &again).join("+"));
+            let fault = format!("clock of {} after a restart", inner.called(&again));
             let since = Some(turned.since);
             turn_and_read(inner, &mut turned, &again, since, &fault).await?;
         }
@@ -105,7 +105,7 @@ pub(super) async fn renew(inner: &mut Inner, nodes: &[usize]) -> Result<(), Faul
 /// down has no clock.
 pub(super) async fn right(inner: &Inner, turned: &Turned, decided: Instant) -> Result<Receipt, FaultError> {
     let Turned { nodes, dial, since } = turned;
-    let fault = format!("clock of {}", processes::names(inner, nodes).join("+"));
+    let fault = format!("clock of {}", inner.called(nodes));
     let patients = patients(inner, nodes);
     let look = Look { after: 0, ..look(dial) };
     let lasted = match order_all(&patients, Order::Read { since: *since }, look, &fault).await {
@@ -117,7 +117,7 @@ pub(super) async fn right(inner: &Inner, turned: &Turned, decided: Instant) -> R
     let reads = judged(&patients, answer, &Dial::RIGHT, &healing)?;
     lasted?;
     let awake: Vec<usize> = nodes.iter().copied().filter(|node| inner.replicas[*node].ended().is_none()).collect();
-    Ok(processes::receipt(inner, &awake, Evidence::Clocks(reads), decided))
+    Ok(Receipt::new(inner.names_of(&awake), Evidence::Clocks(reads), decided))
 }
 
 /// A process whose clocks are turned.
@@ -140,8 +140,7 @@ fn of_node(replica: &Replica) -> Vec<Patient> {
 
 async fn order_all(patients: &[Patient], order: Order, look: Look, fault: &str) -> Result<Answer, FaultError> {
     let pids = patients.iter().map(|patient| patient.pid).collect();
-    let failed = |cause: String| FaultError::Failed { fault: fault.to_owned(), cause };
-    ask(&Request { pids, order, look }).await.map_err(failed)
+    ask(&Request { pids, order, look }).await.map_err(|cause| FaultError::failed(fault, cause))
 }
 
 /// How to read clocks that should go so.
@@ -174,7 +173,7 @@ fn judged(patients: &[Patient], answer: Answer, dial: &Dial, fault: &str) -> Res
 }
 
 fn no_receipt(fault: &str, patient: &Patient, seen: &str) -> FaultError {
-    FaultError::NoReceipt { fault: fault.to_owned(), seen: format!("{}: {seen}", patient.node) }
+    FaultError::no_receipt(fault, format!("{}: {seen}", patient.node))
 }
 
 fn has_ended(pid: i32) -> bool {

@@ -18,7 +18,7 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, sleep_until};
 
-use super::processes::{self, group, names, stopped};
+use super::processes::{self, group, stopped};
 use super::{Evidence, FaultError, Receipt};
 use crate::cluster::Inner;
 use crate::cluster::replica::{Reins, Replica};
@@ -62,12 +62,12 @@ pub(super) async fn squeeze(
     percent: u8,
     decided: Instant,
 ) -> Result<(Vec<Brake>, Receipt), FaultError> {
-    let fault = format!("cpu {}", names(inner, nodes).join("+"));
+    let fault = format!("cpu {}", inner.called(nodes));
     possible(inner, nodes).map_err(FaultError::Inapplicable)?;
     let mut brakes = Vec::new();
     for node in nodes {
         let replica = &inner.replicas[*node];
-        let members = members(replica).map_err(|cause| FaultError::Failed { fault: fault.clone(), cause })?;
+        let members = members(replica).map_err(|cause| FaultError::failed(&fault, cause))?;
         let reins = replica.reins();
         let task = tokio::spawn(drive(reins.clone(), members, percent));
         brakes.push(Brake { node: *node, life: replica.pid(), reins, task });
@@ -77,13 +77,13 @@ pub(super) async fn squeeze(
     match seen {
         Ok(seen) => {
             let evidence = Evidence::Processor(seen);
-            Ok((brakes, Receipt { nodes: names(inner, nodes), evidence, took: decided.elapsed() }))
+            Ok((brakes, Receipt::new(inner.names_of(nodes), evidence, decided)))
         }
         Err(seen) => {
             for brake in brakes {
                 brake.let_go().await;
             }
-            Err(FaultError::NoReceipt { fault, seen })
+            Err(FaultError::no_receipt(&fault, seen))
         }
     }
 }
@@ -96,7 +96,7 @@ pub(super) async fn release(
     brakes: Vec<Brake>,
     decided: Instant,
 ) -> Result<Receipt, FaultError> {
-    let fault = format!("cpu {}", names(inner, nodes).join("+"));
+    let fault = format!("cpu {}", inner.called(nodes));
     let there = |brake: &Brake| {
         let replica = &inner.replicas[brake.node];
         replica.pid() == brake.life && replica.ended().is_none()
@@ -112,9 +112,9 @@ pub(super) async fn release(
         }
     }
     for seen in lasted {
-        seen.map_err(|seen| FaultError::NoReceipt { fault: fault.clone(), seen: format!("at its end {seen}") })?;
+        seen.map_err(|seen| FaultError::not_lasted(&fault, seen))?;
     }
-    Ok(Receipt { nodes: names(inner, nodes), evidence: Evidence::Running(running), took: decided.elapsed() })
+    Ok(Receipt::new(inner.names_of(nodes), Evidence::Running(running), decided))
 }
 
 /// Whether it can be done now: a node has one brake, and whoever is to stop itself would be let go on by it.

@@ -18,15 +18,11 @@ pub(super) async fn lose_power(
     rng: &mut impl Rng,
     decided: Instant,
 ) -> Result<Receipt, FaultError> {
-    let fault = format!("power {}", names(inner, nodes).join("+"));
+    let fault = format!("power {}", inner.called(nodes));
     let seeds: Vec<u64> = nodes.iter().map(|_| rng.random()).collect();
-    let no_receipt = |replica: &Replica, seen: String| FaultError::NoReceipt {
-        fault: fault.clone(),
-        seen: format!("{}: {seen}", replica.node.name),
-    };
     let singing = nodes.iter().map(|node| async {
         let replica = &inner.replicas[*node];
-        disk(replica, &fault)?.probe().sing().await.map_err(|seen| no_receipt(replica, seen))
+        disk(replica, &fault)?.probe().sing().await.map_err(|seen| unproven(&fault, replica, &seen))
     });
     let sung = try_join_all(singing).await;
     // Killed they are in any case: they are started again at the fault's end.
@@ -34,18 +30,18 @@ pub(super) async fn lose_power(
     sung?;
     let Evidence::Killed(killed) = killed.evidence else { unreachable!("a kill is proven by deaths") };
     let losing = nodes.iter().zip(seeds).zip(killed).map(|((node, seed), process)| {
-        let (fault, no_receipt) = (&fault, &no_receipt);
+        let fault = &fault;
         async move {
             let replica = &inner.replicas[*node];
             let disk = disk(replica, fault)?;
             processes::extinct(replica, fault).await?;
-            let loss = disk.lose(seed).await.map_err(|error| failed(fault, &error))?;
-            let seen = disk.probe().is_silent().await.map_err(|seen| no_receipt(replica, seen))?;
+            let loss = disk.lose(seed).await.map_err(|error| FaultError::failed(fault, error))?;
+            let seen = disk.probe().is_silent().await.map_err(|seen| unproven(fault, replica, &seen))?;
             Ok(PowerLoss { process, loss, seen })
         }
     });
     let lost = try_join_all(losing).await?;
-    Ok(Receipt { nodes: names(inner, nodes), evidence: Evidence::PowerLost(lost), took: decided.elapsed() })
+    Ok(Receipt::new(inner.names_of(nodes), Evidence::PowerLost(lost), decided))
 }
 
 /// Gives the disks of these nodes a trouble beside those that they have, and looks at it.
@@ -55,7 +51,7 @@ pub(super) async fn trouble(
     trouble: DiskTrouble,
     decided: Instant,
 ) -> Result<Receipt, FaultError> {
-    let fault = format!("disk {} {trouble}", names(inner, nodes).join("+"));
+    let fault = format!("disk {} {trouble}", inner.called(nodes));
     // From now on a process may die of it.
     for node in nodes.iter().filter(|_| trouble.kills()) {
         inner.replicas[*node].excuse();
@@ -66,14 +62,12 @@ pub(super) async fn trouble(
             let replica = &inner.replicas[*node];
             let disk = disk(replica, fault)?;
             let wanted = with(in_force_at(inner, *node), trouble);
-            disk.trouble(wanted).await.map_err(|error| failed(fault, &error))?;
+            disk.trouble(wanted).await.map_err(|error| FaultError::failed(fault, error))?;
             seen(replica, disk.probe().suffers(trouble).await, fault)
         }
     });
     match try_join_all(troubled).await {
-        Ok(seen) => {
-            Ok(Receipt { nodes: names(inner, nodes), evidence: Evidence::Disks(seen), took: decided.elapsed() })
-        }
+        Ok(seen) => Ok(Receipt::new(inner.names_of(nodes), Evidence::Disks(seen), decided)),
         Err(error) => {
             for node in nodes {
                 let replica = &inner.replicas[*node];
@@ -99,7 +93,7 @@ pub(super) async fn end_trouble(
     patience: Duration,
     decided: Instant,
 ) -> Result<Receipt, FaultError> {
-    let fault = format!("disk {} {trouble}", names(inner, nodes).join("+"));
+    let fault = format!("disk {} {trouble}", inner.called(nodes));
     let healing = format!("end of {fault}");
     let ended = join_all(nodes.iter().map(|node| {
         let (inner, fault, healing) = (&*inner, &fault, &healing);
@@ -108,15 +102,12 @@ pub(super) async fn end_trouble(
             let disk = disk(replica, fault)?;
             let lasted = disk.probe().suffers(trouble).await;
             let left = in_force_at(inner, *node);
-            disk.trouble(left).await.map_err(|error| failed(healing, &error))?;
+            disk.trouble(left).await.map_err(|error| FaultError::failed(healing, error))?;
             let well = match left == Troubles::default() {
                 true => seen(replica, disk.probe().is_well().await, healing),
                 false => seen(replica, Ok("another trouble is left".to_owned()), healing),
             };
-            lasted.map_err(|seen| FaultError::NoReceipt {
-                fault: fault.clone(),
-                seen: format!("{}: at its end {seen}", replica.node.name),
-            })?;
+            lasted.map_err(|seen| unproven(fault, replica, &format!("at its end {seen}")))?;
             well
         }
     }))
@@ -133,7 +124,7 @@ pub(super) async fn end_trouble(
     for seen in &mut seen {
         seen.restarted = dead.iter().any(|node| inner.replicas[*node].node.name == seen.node);
     }
-    Ok(Receipt { nodes: names(inner, nodes), evidence: Evidence::Disks(seen), took: decided.elapsed() })
+    Ok(Receipt::new(inner.names_of(nodes), Evidence::Disks(seen), decided))
 }
 
 /// Flips a bit on each of these disks.
@@ -143,20 +134,20 @@ pub(super) async fn flip(
     rng: &mut impl Rng,
     decided: Instant,
 ) -> Result<Receipt, FaultError> {
-    let fault = format!("disk {} flip", names(inner, nodes).join("+"));
+    let fault = format!("disk {} flip", inner.called(nodes));
     let mut flipped = Vec::new();
     for node in nodes {
         let replica = &inner.replicas[*node];
         let disk = disk(replica, &fault)?;
         let name = &replica.node.name;
-        let Some(flip) = disk.flip(rng.random()).await.map_err(|error| failed(&fault, &error))? else {
+        let Some(flip) = disk.flip(rng.random()).await.map_err(|error| FaultError::failed(&fault, error))? else {
             if flipped.is_empty() {
                 return Err(FaultError::Inapplicable(format!("{name} has all of its files open")));
             }
             continue;
         };
         let wanted = flip.before ^ (1 << flip.bit);
-        let no_receipt = |seen: String| FaultError::NoReceipt { fault: fault.clone(), seen: format!("{name}: {seen}") };
+        let no_receipt = |seen: String| unproven(&fault, replica, &seen);
         let now = disk.probe().byte(&flip.file, flip.offset).await.map_err(no_receipt)?;
         if now != wanted {
             let file = flip.file.display();
@@ -164,33 +155,26 @@ pub(super) async fn flip(
         }
         flipped.push(FlippedBit { node: name.clone(), flip, now });
     }
-    Ok(Receipt { nodes: names(inner, nodes), evidence: Evidence::Flipped(flipped), took: decided.elapsed() })
+    Ok(Receipt::new(inner.names_of(nodes), Evidence::Flipped(flipped), decided))
 }
 
 /// Nothing takes a flipped bit away: who is hit reads it or does not, for ever.
 pub(super) fn end_flip(inner: &Inner, nodes: &[usize], decided: Instant) -> Receipt {
-    Receipt { nodes: names(inner, nodes), evidence: Evidence::Flipped(Vec::new()), took: decided.elapsed() }
+    Receipt::new(inner.names_of(nodes), Evidence::Flipped(Vec::new()), decided)
 }
 
-fn names(inner: &Inner, nodes: &[usize]) -> Vec<String> {
-    nodes.iter().map(|node| inner.replicas[*node].node.name.clone()).collect()
-}
-
-fn failed(fault: &str, cause: &impl ToString) -> FaultError {
-    FaultError::Failed { fault: fault.to_owned(), cause: cause.to_string() }
+fn unproven(fault: &str, replica: &Replica, seen: &str) -> FaultError {
+    FaultError::no_receipt(fault, format!("{}: {seen}", replica.node.name))
 }
 
 fn disk<'a>(replica: &'a Replica, fault: &str) -> Result<&'a Disk, FaultError> {
-    let without = || failed(fault, &format!("{} was started without a layer under its data", replica.node.name));
-    replica.disk.as_ref().ok_or_else(without)
+    let without = || format!("{} was started without a layer under its data", replica.node.name);
+    replica.disk.as_ref().ok_or_else(|| FaultError::failed(fault, without()))
 }
 
 fn seen(replica: &Replica, seen: Result<String, String>, fault: &str) -> Result<DiskSeen, FaultError> {
-    let node = replica.node.name.clone();
-    match seen {
-        Ok(seen) => Ok(DiskSeen { node, seen, restarted: false }),
-        Err(seen) => Err(FaultError::NoReceipt { fault: fault.to_owned(), seen: format!("{node}: {seen}") }),
-    }
+    let seen = seen.map_err(|seen| unproven(fault, replica, &seen))?;
+    Ok(DiskSeen { node: replica.node.name.clone(), seen, restarted: false })
 }
 
 /// Whether a fault in force keeps a node from running.

@@ -148,7 +148,7 @@ fn decide(
     leader: Option<usize>,
     rng: &mut ChaCha8Rng,
 ) -> Result<(InForce, Fault), String> {
-    let names: Vec<String> = inner.replicas.iter().map(|replica| replica.node.name.clone()).collect();
+    let names = inner.names();
     let running = inner.running();
     let situation = Situation { names: &names, leader, running: &running };
     let meant = resolve::meant(fault, &situation, rng)?;

@@ -12,16 +12,12 @@ const SHOWN: usize = 6;
 
 /// Cuts these links beside those already cut, and measures.
 pub(super) async fn cut(inner: &Inner, links: &Links, decided: Instant) -> Result<Receipt, FaultError> {
-    let names = names(inner);
+    let names = inner.names();
     let wanted: Links = cut_now(inner).union(links).copied().collect();
     let fault = format!("partition {}", resolve::exact_shape(links, &names));
-    inner
-        .net
-        .cut(&wanted)
-        .await
-        .map_err(|error| FaultError::Failed { fault: fault.clone(), cause: error.to_string() })?;
+    inner.net.cut(&wanted).await.map_err(|error| FaultError::failed(&fault, error))?;
     match measure(inner, &wanted, &fault).await {
-        Ok(evidence) => Ok(Receipt { nodes: touched(links, &names), evidence, took: decided.elapsed() }),
+        Ok(evidence) => Ok(Receipt::new(touched(links, &names), evidence, decided)),
         Err(error) => {
             if let Err(again) = inner.net.cut(&cut_now(inner)).await {
                 tracing::error!("a partition without a receipt could not be undone: {again}");
@@ -34,20 +30,16 @@ pub(super) async fn cut(inner: &Inner, links: &Links, decided: Instant) -> Resul
 /// Checks that these links were silent to the end, heals them (unless another partition cuts them too), and
 /// measures. They no longer count as in force.
 pub(super) async fn heal(inner: &Inner, links: &Links, decided: Instant) -> Result<Receipt, FaultError> {
-    let names = names(inner);
+    let names = inner.names();
     let fault = format!("partition {}", resolve::exact_shape(links, &names));
     let remaining = cut_now(inner);
     let until_now: Links = remaining.union(links).copied().collect();
     let lasted = measure(inner, &until_now, &fault).await;
     let healing = format!("healing of {fault}");
-    inner
-        .net
-        .cut(&remaining)
-        .await
-        .map_err(|error| FaultError::Failed { fault: healing.clone(), cause: error.to_string() })?;
+    inner.net.cut(&remaining).await.map_err(|error| FaultError::failed(&healing, error))?;
     let evidence = measure(inner, &remaining, &healing).await?;
     lasted?;
-    Ok(Receipt { nodes: touched(links, &names), evidence, took: decided.elapsed() })
+    Ok(Receipt::new(touched(links, &names), evidence, decided))
 }
 
 /// All links that partitions in force cut.
@@ -62,7 +54,7 @@ pub(super) fn cut_now(inner: &Inner) -> Links {
 /// Which links are silent; an error unless they are exactly these.
 async fn measure(inner: &Inner, expected: &Links, fault: &str) -> Result<Evidence, FaultError> {
     let silent = inner.net.silent(expected).await;
-    let names = names(inner);
+    let names = inner.names();
     let parties = names.len() + 1;
     if silent == *expected {
         let passing = parties * (parties - 1) - silent.len();
@@ -77,7 +69,7 @@ async fn measure(inner: &Inner, expected: &Links, fault: &str) -> Result<Evidenc
     if !closed.is_empty() {
         seen.push(format!("not cut and yet silent: {}", shown(&closed)));
     }
-    Err(FaultError::NoReceipt { fault: fault.to_owned(), seen: seen.join("; ") })
+    Err(FaultError::no_receipt(fault, seen.join("; ")))
 }
 
 fn shown(links: &[String]) -> String {
@@ -88,10 +80,6 @@ fn shown(links: &[String]) -> String {
 
 pub(super) fn arrow((from, to): &(usize, usize), names: &[String]) -> String {
     format!("{}→{}", resolve::party(*from, names), resolve::party(*to, names))
-}
-
-pub(super) fn names(inner: &Inner) -> Vec<String> {
-    inner.replicas.iter().map(|replica| replica.node.name.clone()).collect()
 }
 
 /// The nodes at either end of these links.

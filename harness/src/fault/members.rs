@@ -40,9 +40,8 @@ pub(super) async fn remove(inner: &mut Inner, node: usize, decided: Instant) -> 
     inner.replicas[node].end_excuse();
     let members = removed?;
     ended?;
-    let failed = |cause: io::Error| FaultError::Failed { fault: fault.clone(), cause: cause.to_string() };
-    empty(&inner.replicas[node].data).map_err(failed)?;
-    Ok(Receipt { nodes: vec![name], evidence: Evidence::Members(members), took: decided.elapsed() })
+    empty(&inner.replicas[node].data).map_err(|cause| FaultError::failed(&fault, cause))?;
+    Ok(Receipt::new(vec![name], Evidence::Members(members), decided))
 }
 
 /// Has the others take a node back, starts it, and waits until it is one of them.
@@ -61,24 +60,24 @@ pub(super) async fn add(
     processes::restart(inner, &[node], &cluster.crashes, cluster.patience, decided).await?;
     let members = agree(inner, node, &fault, Change::Add, |own| own.is_some_and(|own| own.joined)).await?;
     lasted?;
-    Ok(Receipt { nodes: vec![name], evidence: Evidence::Members(members), took: decided.elapsed() })
+    Ok(Receipt::new(vec![name], Evidence::Members(members), decided))
 }
 
 /// Whether the others, asked once more, do not count it in.
 async fn still_out(inner: &Inner, node: usize, name: &str) -> Result<(), FaultError> {
     let peer = peer(inner, node)?;
-    let no_receipt = |seen: String| FaultError::NoReceipt { fault: format!("member {name}"), seen };
+    let fault = format!("member {name}");
     let mut last = "nobody could be asked".to_owned();
     for asked in others(inner, node) {
         match members_of(inner)?.calls.members(&asked).await {
             Ok(members) if members.iter().any(|member| member.peer == peer) => {
-                return Err(no_receipt(format!("at its end {} counted it in again", asked.node)));
+                return Err(FaultError::not_lasted(&fault, format!("{} counted it in again", asked.node)));
             }
             Ok(_) => return Ok(()),
             Err(error) => last = format!("{} {error}", asked.node),
         }
     }
-    Err(no_receipt(last))
+    Err(FaultError::no_receipt(&fault, last))
 }
 
 /// Asks the others for a change until one of them says that it is as wanted. To ask again changes nothing: who is
@@ -117,7 +116,7 @@ async fn agree(
             };
         }
         if Instant::now() >= deadline {
-            return Err(FaultError::NoReceipt { fault: fault.to_owned(), seen: format!("{last}, for {AGREEMENT:?}") });
+            return Err(FaultError::no_receipt(fault, format!("{last}, for {AGREEMENT:?}")));
         }
         sleep(ASK).await;
     }

@@ -14,7 +14,7 @@ use procfs::process::{LimitValue, Process};
 use rustix::process::{Resource, Rlimit, prlimit};
 use serde::Serialize;
 
-use super::processes::{self, group, names};
+use super::processes::{self, group};
 use super::{Evidence, FaultError, Receipt};
 use crate::cluster::Inner;
 use crate::cluster::replica::{Crashes, Replica};
@@ -60,8 +60,8 @@ pub(super) fn squeeze(
     headroom: u32,
     decided: Instant,
 ) -> Result<Receipt, FaultError> {
-    let fault = format!("memory {}", names(inner, nodes).join("+"));
-    let failed = |cause: String| FaultError::Failed { fault: fault.clone(), cause };
+    let fault = format!("memory {}", inner.called(nodes));
+    let failed = |cause: String| FaultError::failed(&fault, cause);
     for node in nodes {
         inner.replicas[*node].excuse();
     }
@@ -79,10 +79,10 @@ pub(super) fn squeeze(
             inner.squeezes.entry(id).or_default().push(squeeze.clone());
             allow(pid, meant(inner, &squeeze)).map_err(failed)?;
             let as_meant = look(inner, &squeeze);
-            seen.push(as_meant.map_err(|seen| FaultError::NoReceipt { fault: fault.clone(), seen })?);
+            seen.push(as_meant.map_err(|seen| FaultError::no_receipt(&fault, seen))?);
         }
     }
-    Ok(Receipt { nodes: names(inner, nodes), evidence: Evidence::Memory(seen), took: decided.elapsed() })
+    Ok(Receipt::new(inner.names_of(nodes), Evidence::Memory(seen), decided))
 }
 
 /// Checks that the limits lasted to the end, brings the old ones back, and starts who has died of them. A process that
@@ -95,8 +95,8 @@ pub(super) async fn relieve(
     patience: Duration,
     decided: Instant,
 ) -> Result<Receipt, FaultError> {
-    let fault = format!("memory {}", names(inner, nodes).join("+"));
-    let no_receipt = |seen: String| FaultError::NoReceipt { fault: fault.clone(), seen };
+    let fault = format!("memory {}", inner.called(nodes));
+    let no_receipt = |seen: String| FaultError::no_receipt(&fault, seen);
     let squeezes = inner.squeezes.get(&id).cloned().unwrap_or_default();
     let there = squeezes.into_iter().filter(|squeeze| {
         let replica = &inner.replicas[squeeze.node];
@@ -133,9 +133,9 @@ pub(super) async fn relieve(
         return Err(no_receipt(format!("it did not end: {why}")));
     }
     for seen in lasted {
-        seen.map_err(|seen| no_receipt(format!("at its end {seen}")))?;
+        seen.map_err(|seen| FaultError::not_lasted(&fault, seen))?;
     }
-    Ok(Receipt { nodes: names(inner, nodes), evidence: Evidence::Memory(seen), took: decided.elapsed() })
+    Ok(Receipt::new(inner.names_of(nodes), Evidence::Memory(seen), decided))
 }
 
 /// Whether a replica has died of itself.

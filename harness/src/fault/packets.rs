@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::links::{arrow, cut_now, names, touched};
+use super::links::{arrow, cut_now, touched};
 use super::proof::{self, Proof};
 use super::{Evidence, FaultError, InForce, PacketTrouble, Receipt};
 use crate::cluster::Inner;
@@ -105,8 +105,7 @@ fn calm(inner: &Inner, treated: &BTreeMap<(usize, usize), Treatment>, cut: &Link
 }
 
 async fn apply(inner: &mut Inner, all: &BTreeMap<(usize, usize), Treatment>) -> Result<(), FaultError> {
-    let failed = |error: crate::net::NetError| FaultError::Failed { fault: FAULT.to_owned(), cause: error.to_string() };
-    inner.net.treat(all).await.map_err(failed)
+    inner.net.treat(all).await.map_err(|error| FaultError::failed(FAULT, error))
 }
 
 async fn undo(inner: &mut Inner, before: &BTreeMap<(usize, usize), Treatment>) {
@@ -179,23 +178,21 @@ async fn sample(
     inner: &Inner,
     bursts: BTreeMap<(usize, usize), Burst>,
 ) -> Result<BTreeMap<(usize, usize), Sample>, FaultError> {
-    let blind =
-        |error: crate::net::NetError| FaultError::NoReceipt { fault: FAULT.to_owned(), seen: error.to_string() };
-    inner.net.sample(bursts).await.map_err(blind)
+    inner.net.sample(bursts).await.map_err(|error| FaultError::no_receipt(FAULT, error.to_string()))
 }
 
 fn unproven(inner: &Inner, link: (usize, usize), why: &str) -> FaultError {
-    FaultError::NoReceipt { fault: FAULT.to_owned(), seen: format!("{}: {why}", arrow(&link, &names(inner))) }
+    FaultError::no_receipt(FAULT, format!("{}: {why}", arrow(&link, &inner.names())))
 }
 
 fn receipt(inner: &Inner, troubled: &Troubled, seen: Seen, decided: Instant) -> Receipt {
-    let names = names(inner);
+    let names = inner.names();
     let switch: Tally = inner.net.tally();
     let unmeasured = troubled.links.iter().filter(|link| !seen.troubled.contains_key(link));
     let unmeasured = unmeasured.map(|link| arrow(link, &names)).collect();
     let troubled_seen = seen.troubled.iter().map(|(link, sample)| told(arrow(link, &names), sample)).collect();
     let evidence = Evidence::Packets { troubled: troubled_seen, unmeasured, calm: seen.calm, switch };
-    Receipt { nodes: touched(&troubled.links, &names), evidence, took: decided.elapsed() }
+    Receipt::new(touched(&troubled.links, &names), evidence, decided)
 }
 
 fn told(link: String, sample: &Sample) -> PacketsSeen {

@@ -19,16 +19,16 @@ use crate::cluster::replica::{Crashes, Present, Replica, describe};
 use crate::net::inside;
 
 /// How long a signal has to show its effect; a thread inside fsync stops only after it.
-const EFFECT: Duration = Duration::from_secs(5);
+pub(super) const EFFECT: Duration = Duration::from_secs(5);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(1);
 
 /// Stops the processes of these nodes.
 pub(super) async fn pause(inner: &Inner, nodes: &[usize], decided: Instant) -> Result<Receipt, FaultError> {
-    let fault = format!("pause {}", names(inner, nodes).join("+"));
+    let fault = format!("pause {}", inner.called(nodes));
     let paused = stop_all(inner, nodes, &fault).await;
     match paused {
-        Ok(processes) => Ok(receipt(inner, nodes, Evidence::Stopped(processes), decided)),
+        Ok(processes) => Ok(Receipt::new(inner.names_of(nodes), Evidence::Stopped(processes), decided)),
         Err(error) => {
             for node in nodes {
                 inner.replicas[*node].set_paused(false);
@@ -46,12 +46,12 @@ async fn stop_all(inner: &Inner, nodes: &[usize], fault: &str) -> Result<Vec<Pro
         inner.replicas[*node].set_paused(true);
         send(&inner.replicas[*node], Signal::SIGSTOP, fault)?;
     }
-    try_join_all(nodes.iter().map(|node| until(&inner.replicas[*node], fault, Look::AllStopped))).await
+    try_join_all(nodes.iter().map(|node| until_all(&inner.replicas[*node], fault, Look::AllStopped))).await
 }
 
 /// Checks that these nodes were stopped to the end, and lets them go on.
 pub(super) async fn resume(inner: &Inner, nodes: &[usize], decided: Instant) -> Result<Receipt, FaultError> {
-    let fault = format!("pause {}", names(inner, nodes).join("+"));
+    let fault = format!("pause {}", inner.called(nodes));
     let lasted = nodes.iter().map(|node| look(&inner.replicas[*node], &fault, Look::AllStopped)).collect::<Vec<_>>();
     let healing = format!("end of {fault}");
     for node in nodes {
@@ -60,17 +60,17 @@ pub(super) async fn resume(inner: &Inner, nodes: &[usize], decided: Instant) -> 
     let sent: Vec<_> = nodes.iter().map(|node| send(&inner.replicas[*node], Signal::SIGCONT, &healing)).collect();
     sent.into_iter().collect::<Result<Vec<()>, _>>()?;
     let running =
-        try_join_all(nodes.iter().map(|node| until(&inner.replicas[*node], &healing, Look::NoneStopped))).await?;
+        try_join_all(nodes.iter().map(|node| until_all(&inner.replicas[*node], &healing, Look::NoneStopped))).await?;
     for seen in lasted {
-        seen?.map_err(|seen| FaultError::NoReceipt { fault: fault.clone(), seen: format!("at its end {seen}") })?;
+        seen?.map_err(|seen| FaultError::not_lasted(&fault, seen))?;
     }
-    Ok(receipt(inner, nodes, Evidence::Running(running), decided))
+    Ok(Receipt::new(inner.names_of(nodes), Evidence::Running(running), decided))
 }
 
 /// Lets a process go on that has stopped itself.
 pub(crate) async fn go_on(replica: &Replica, fault: &str) -> Result<Process, FaultError> {
     send(replica, Signal::SIGCONT, fault)?;
-    until(replica, fault, Look::NoneStopped).await
+    until_all(replica, fault, Look::NoneStopped).await
 }
 
 /// The process of a replica, if all its threads are stopped.
@@ -80,7 +80,7 @@ pub(crate) fn stopped(replica: &Replica) -> Option<Process> {
 
 /// Kills the processes of these nodes.
 pub(super) async fn kill(inner: &Inner, nodes: &[usize], decided: Instant) -> Result<Receipt, FaultError> {
-    let fault = format!("kill {}", names(inner, nodes).join("+"));
+    let fault = format!("kill {}", inner.called(nodes));
     for node in nodes {
         send(&inner.replicas[*node], Signal::SIGKILL, &fault)?;
     }
@@ -88,7 +88,7 @@ pub(super) async fn kill(inner: &Inner, nodes: &[usize], decided: Instant) -> Re
         release(&inner.replicas[*node], &fault).await?;
     }
     let killed = try_join_all(nodes.iter().map(|node| death(&inner.replicas[*node], &fault))).await?;
-    Ok(receipt(inner, nodes, Evidence::Killed(killed), decided))
+    Ok(Receipt::new(inner.names_of(nodes), Evidence::Killed(killed), decided))
 }
 
 /// Starts these nodes again on what their disks hold.
@@ -99,22 +99,20 @@ pub(super) async fn restart(
     patience: Duration,
     decided: Instant,
 ) -> Result<Receipt, FaultError> {
-    let fault = format!("restart of {}", names(inner, nodes).join("+"));
+    let fault = format!("restart of {}", inner.called(nodes));
     let Inner { net, replicas, .. } = inner;
     for node in nodes {
         let replica = &mut replicas[*node];
         if replica.ended().is_none() {
             let seen = format!("{} was running already", replica.node.name);
-            return Err(FaultError::NoReceipt { fault, seen });
+            return Err(FaultError::no_receipt(&fault, seen));
         }
-        replica
-            .restart(net.namespace(*node), crashes)
-            .map_err(|error| FaultError::Failed { fault: fault.clone(), cause: error.to_string() })?;
+        replica.restart(net.namespace(*node), crashes).map_err(|error| FaultError::failed(&fault, error))?;
     }
     clocks::renew(inner, nodes).await?;
     let replicas = &inner.replicas;
     let up = try_join_all(nodes.iter().map(|node| accepting_or_ailing(&replicas[*node], &fault, patience))).await?;
-    Ok(receipt(inner, nodes, Evidence::Restarted(up.into_iter().flatten().collect()), decided))
+    Ok(Receipt::new(inner.names_of(nodes), Evidence::Restarted(up.into_iter().flatten().collect()), decided))
 }
 
 /// Waits until a restarted replica accepts clients; nothing of one that dies of its disk, which is started again when
@@ -133,17 +131,8 @@ async fn accepting_or_ailing(
     }
 }
 
-pub(super) fn receipt(inner: &Inner, nodes: &[usize], evidence: Evidence, decided: Instant) -> Receipt {
-    Receipt { nodes: names(inner, nodes), evidence, took: decided.elapsed() }
-}
-
-/// The names of these nodes.
-pub(super) fn names(inner: &Inner, nodes: &[usize]) -> Vec<String> {
-    nodes.iter().map(|node| inner.replicas[*node].node.name.clone()).collect()
-}
-
 fn send(replica: &Replica, signal: Signal, fault: &str) -> Result<(), FaultError> {
-    replica.signal(signal).map_err(|cause| FaultError::NoReceipt { fault: fault.to_owned(), seen: cause })
+    replica.signal(signal).map_err(|seen| FaultError::no_receipt(fault, seen))
 }
 
 /// What all threads of a replica should look like.
@@ -153,18 +142,24 @@ enum Look {
     NoneStopped,
 }
 
-/// Looks until it is so.
-async fn until(replica: &Replica, fault: &str, wanted: Look) -> Result<Process, FaultError> {
+/// Looks until it is as wanted; as long as it is not, the inner error says what is seen instead.
+pub(super) async fn until<T>(
+    fault: &str,
+    look: impl Fn() -> Result<Result<T, String>, FaultError>,
+) -> Result<T, FaultError> {
     let deadline = Instant::now() + EFFECT;
     loop {
-        match look(replica, fault, wanted)? {
-            Ok(process) => return Ok(process),
-            Err(seen) if Instant::now() >= deadline => {
-                return Err(FaultError::NoReceipt { fault: fault.to_owned(), seen });
-            }
+        match look()? {
+            Ok(seen) => return Ok(seen),
+            Err(seen) if Instant::now() >= deadline => return Err(FaultError::no_receipt(fault, seen)),
             Err(_) => sleep(LOOK).await,
         }
     }
+}
+
+/// Waits until all threads of a replica look so.
+async fn until_all(replica: &Replica, fault: &str, wanted: Look) -> Result<Process, FaultError> {
+    until(fault, || look(replica, fault, wanted)).await
 }
 
 /// Looks once at all threads of all processes of a replica: the process as wanted, or what is seen instead.
@@ -172,11 +167,9 @@ fn look(replica: &Replica, fault: &str, wanted: Look) -> Result<Result<Process, 
     let name = &replica.node.name;
     if let Some(status) = replica.ended() {
         let seen = format!("{name} has ended: {}", describe(status));
-        return Err(FaultError::NoReceipt { fault: fault.to_owned(), seen });
+        return Err(FaultError::no_receipt(fault, seen));
     }
-    let unreadable =
-        |cause: procfs::ProcError| FaultError::Failed { fault: fault.to_owned(), cause: cause.to_string() };
-    let states = thread_states(replica.pid()).map_err(unreadable)?;
+    let states = thread_states(replica.pid()).map_err(|cause| FaultError::failed(fault, cause))?;
     let count = |wanted: ProcState| states.iter().filter(|state| **state == wanted).count();
     let (stopped, held) = (count(ProcState::Stopped), count(ProcState::Tracing));
     let as_wanted = match wanted {
@@ -222,14 +215,13 @@ pub(super) async fn slay(replica: &Replica, fault: &str) -> Result<Process, Faul
 /// Lets a process die that was killed while it waits for its disk.
 async fn release(replica: &Replica, fault: &str) -> Result<(), FaultError> {
     let Some(disk) = &replica.disk else { return Ok(()) };
-    let released = disk.release().await;
-    released.map_err(|error| FaultError::Failed { fault: fault.to_owned(), cause: error.to_string() })
+    disk.release().await.map_err(|error| FaultError::failed(fault, error))
 }
 
 /// Waits until a killed replica was reaped.
 async fn death(replica: &Replica, fault: &str) -> Result<Process, FaultError> {
     let name = &replica.node.name;
-    let no_receipt = |seen: String| FaultError::NoReceipt { fault: fault.to_owned(), seen };
+    let no_receipt = |seen: String| FaultError::no_receipt(fault, seen);
     let status = timeout(EFFECT, replica.reaped())
         .await
         .map_err(|_| no_receipt(format!("{name} is not dead {EFFECT:?} after SIGKILL")))?;
@@ -247,31 +239,24 @@ pub(super) async fn end(replica: &Replica, fault: &str) -> Result<(), FaultError
     release(replica, fault).await?;
     let reaped = timeout(EFFECT, replica.reaped()).await;
     let alive = || format!("{} is not dead {EFFECT:?} after SIGKILL", replica.node.name);
-    reaped.map(drop).map_err(|_| FaultError::NoReceipt { fault: fault.to_owned(), seen: alive() })
+    reaped.map(drop).map_err(|_| FaultError::no_receipt(fault, alive()))
 }
 
 /// Waits until no process of a dead replica runs any more, those that it had started included.
 pub(super) async fn extinct(replica: &Replica, fault: &str) -> Result<(), FaultError> {
-    let deadline = Instant::now() + EFFECT;
-    loop {
-        let states = thread_states(replica.pid())
-            .map_err(|cause| FaultError::Failed { fault: fault.to_owned(), cause: cause.to_string() })?;
+    let none_alive = || {
+        let states = thread_states(replica.pid()).map_err(|cause| FaultError::failed(fault, cause))?;
         let alive = states.iter().filter(|state| !matches!(state, ProcState::Zombie | ProcState::Dead)).count();
-        if alive == 0 {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            let seen = format!("{alive} threads that {} had started live {EFFECT:?} after it", replica.node.name);
-            return Err(FaultError::NoReceipt { fault: fault.to_owned(), seen });
-        }
-        sleep(LOOK).await;
-    }
+        let seen = || format!("{alive} threads that {} had started live {EFFECT:?} after it", replica.node.name);
+        Ok(if alive == 0 { Ok(()) } else { Err(seen()) })
+    };
+    until(fault, none_alive).await
 }
 
 /// Waits until a restarted replica accepts clients.
 pub(super) async fn accepting(born: &Present, fault: &str, patience: Duration) -> Result<Process, FaultError> {
     let name = &born.node;
-    let no_receipt = |seen: String| FaultError::NoReceipt { fault: fault.to_owned(), seen };
+    let no_receipt = |seen: String| FaultError::no_receipt(fault, seen);
     tokio::select! {
         status = born.reaped() => Err(no_receipt(format!("{name} died at its start: {}", describe(status)))),
         open = timeout(patience, connectable(born)) => match open {

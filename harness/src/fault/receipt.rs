@@ -1,6 +1,7 @@
 //! The proof that a fault was in force, and what is said when there is none.
 
-use std::time::Duration;
+use std::fmt::Display;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use thiserror::Error;
@@ -31,6 +32,13 @@ pub struct Receipt {
     /// From the decision until it was measured to be in force.
     #[serde(rename = "took_ms", serialize_with = "milliseconds")]
     pub took: Duration,
+}
+
+impl Receipt {
+    /// What was measured just now.
+    pub(crate) fn new(nodes: Vec<String>, evidence: Evidence, decided: Instant) -> Receipt {
+        Receipt { nodes, evidence, took: decided.elapsed() }
+    }
 }
 
 /// What was seen.
@@ -196,6 +204,23 @@ pub enum FaultError {
         /// Why not.
         cause: String,
     },
+}
+
+impl FaultError {
+    /// This was seen instead.
+    pub(crate) fn no_receipt(fault: &str, seen: impl Into<String>) -> FaultError {
+        FaultError::NoReceipt { fault: fault.to_owned(), seen: seen.into() }
+    }
+
+    /// It was in force, and this was seen instead when it should end.
+    pub(crate) fn not_lasted(fault: &str, seen: impl Display) -> FaultError {
+        FaultError::no_receipt(fault, format!("at its end {seen}"))
+    }
+
+    /// This was in the way.
+    pub(crate) fn failed(fault: &str, cause: impl ToString) -> FaultError {
+        FaultError::Failed { fault: fault.to_owned(), cause: cause.to_string() }
+    }
 }
 
 fn is_nought(count: &u64) -> bool {

@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::processes::{accepting, names, slay};
+use super::processes::{accepting, slay};
 use super::{Evidence, FaultError, Process, Receipt, Restarts, clocks};
 use crate::cluster::replica::Crashes;
 use crate::cluster::{Cluster, Inner, Node, ready};
@@ -74,7 +74,7 @@ pub(super) async fn begin(
     manner: Restarts,
     decided: Instant,
 ) -> Result<(Series, Receipt), FaultError> {
-    let fault = format!("restart of {}", names(inner, nodes).join("+"));
+    let fault = format!("restart of {}", inner.called(nodes));
     let seen = Arc::new(StdMutex::new(Seen::default()));
     let scene = Scene {
         inner: Arc::downgrade(&cluster.inner),
@@ -92,7 +92,7 @@ pub(super) async fn begin(
     for node in first {
         killed.push(scene.restart(inner, *node).await?);
     }
-    let receipt = Receipt { nodes: names(inner, nodes), evidence: Evidence::Killed(killed), took: decided.elapsed() };
+    let receipt = Receipt::new(inner.names_of(nodes), Evidence::Killed(killed), decided);
     let all = nodes.to_vec();
     let task = tokio::spawn(async move {
         match manner {
@@ -116,7 +116,7 @@ pub(super) async fn end(
     if let Some(failure) = failure {
         return Err(failure);
     }
-    let fault = format!("restart of {}", names(inner, &nodes).join("+"));
+    let fault = format!("restart of {}", inner.called(&nodes));
     let last: BTreeMap<String, usize> =
         lives.iter().enumerate().map(|(index, life)| (life.node.clone(), index)).collect();
     for node in &nodes {
@@ -130,7 +130,7 @@ pub(super) async fn end(
         }
     }
     let left = wanted - lives.len();
-    Ok(Receipt { nodes: names(inner, &nodes), evidence: Evidence::Lives { lives, left }, took: decided.elapsed() })
+    Ok(Receipt::new(inner.names_of(&nodes), Evidence::Lives { lives, left }, decided))
 }
 
 impl Scene {
@@ -162,9 +162,8 @@ impl Scene {
     async fn restart(&self, inner: &mut Inner, node: usize) -> Result<Process, FaultError> {
         let Inner { net, replicas, .. } = inner;
         let killed = slay(&replicas[node], &self.fault).await?;
-        replicas[node]
-            .restart(net.namespace(node), &self.crashes)
-            .map_err(|error| FaultError::Failed { fault: self.fault.clone(), cause: error.to_string() })?;
+        let restarted = replicas[node].restart(net.namespace(node), &self.crashes);
+        restarted.map_err(|error| FaultError::failed(&self.fault, error))?;
         let life = Lived {
             node: replicas[node].node.name.clone(),
             killed: killed.pid,

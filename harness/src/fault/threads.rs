@@ -16,16 +16,12 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{sleep, timeout};
 
-use super::processes::{names, stopped};
+use super::processes::{EFFECT, stopped, until};
 use super::{Evidence, FaultError, Process, Receipt};
 use crate::cluster::Inner;
 use crate::cluster::replica::Replica;
 use crate::hold::HELD;
 
-/// How long it may take until a thread is seen to stand still, or to go on; one inside fsync stops only after it.
-const EFFECT: Duration = Duration::from_secs(5);
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(1);
 /// For how long it is watched which threads use the processor.
 const LATELY: Duration = Duration::from_millis(50);
 
@@ -61,7 +57,7 @@ pub(super) async fn hold(
     rng: &mut ChaCha8Rng,
     decided: Instant,
 ) -> Result<(Vec<Hold>, Receipt), FaultError> {
-    let fault = format!("thread {}", names(inner, nodes).join("+"));
+    let fault = format!("thread {}", inner.called(nodes));
     let taken = |node: &&usize| inner.holds.values().flatten().any(|hold| hold.node == **node);
     if let Some(node) = nodes.iter().find(taken) {
         let name = &inner.replicas[*node].node.name;
@@ -71,12 +67,12 @@ pub(super) async fn hold(
     let mut held = Vec::new();
     for node in nodes {
         let replica = &inner.replicas[*node];
-        let drawn = draw(replica, rng).await.map_err(|cause| failed(&fault, &cause))?;
+        let drawn = draw(replica, rng).await.map_err(|cause| FaultError::failed(&fault, cause))?;
         let hold = Hold::of(*node, replica.pid(), drawn, &fault).await?;
-        held.push(until(&fault, || hold.look(replica)).await?);
+        held.push(until(&fault, || Ok(hold.look(replica))).await?);
         holds.push(hold);
     }
-    let receipt = Receipt { nodes: names(inner, nodes), evidence: Evidence::Held(held), took: decided.elapsed() };
+    let receipt = Receipt::new(inner.names_of(nodes), Evidence::Held(held), decided);
     Ok((holds, receipt))
 }
 
@@ -88,7 +84,7 @@ pub(super) async fn release(
     holds: Vec<Hold>,
     decided: Instant,
 ) -> Result<Receipt, FaultError> {
-    let fault = format!("thread {}", names(inner, nodes).join("+"));
+    let fault = format!("thread {}", inner.called(nodes));
     let holds = holds.into_iter().filter(|hold| {
         let replica = &inner.replicas[hold.node];
         replica.pid() == hold.pid && !replica.is_condemned()
@@ -100,22 +96,22 @@ pub(super) async fn release(
         lasted.push(hold.look(replica));
         let (node, pid) = (replica.node.name.clone(), hold.pid.as_raw());
         hold.let_go().await;
-        let threads = until(&format!("end of {fault}"), || none_held(replica)).await?;
+        let threads = until(&format!("end of {fault}"), || Ok(none_held(replica))).await?;
         running.push(Process { node, pid, threads });
     }
     for seen in lasted {
-        seen.map_err(|seen| FaultError::NoReceipt { fault: fault.clone(), seen: format!("at its end {seen}") })?;
+        seen.map_err(|seen| FaultError::not_lasted(&fault, seen))?;
     }
-    Ok(Receipt { nodes: names(inner, nodes), evidence: Evidence::Running(running), took: decided.elapsed() })
+    Ok(Receipt::new(inner.names_of(nodes), Evidence::Running(running), decided))
 }
 
 impl Hold {
     async fn of(node: usize, pid: Pid, thread: i32, fault: &str) -> Result<Hold, FaultError> {
-        let grudge = std::env::current_exe().map_err(|cause| failed(fault, &cause))?;
+        let grudge = std::env::current_exe().map_err(|cause| FaultError::failed(fault, cause))?;
         let mut command = Command::new(grudge);
         command.arg("hold").arg(thread.to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut holder = command.spawn().map_err(|cause| failed(fault, &cause))?;
+        let mut holder = command.spawn().map_err(|cause| FaultError::failed(fault, cause))?;
         let leash = holder.stdin.take().expect("it is piped");
         let mut output = BufReader::new(holder.stdout.take().expect("it is piped"));
         let mut said = String::new();
@@ -125,9 +121,9 @@ impl Hold {
                 let mut errors = holder.stderr.take().expect("it is piped");
                 let mut why = String::new();
                 drop(timeout(EFFECT, errors.read_to_string(&mut why)).await);
-                Err(no_receipt(fault, format!("thread {thread} is not held: {}", why.trim())))
+                Err(FaultError::no_receipt(fault, format!("thread {thread} is not held: {}", why.trim())))
             }
-            Err(_) => Err(no_receipt(fault, format!("thread {thread} does not stop within {EFFECT:?}"))),
+            Err(_) => Err(FaultError::no_receipt(fault, format!("thread {thread} does not stop within {EFFECT:?}"))),
         }
     }
 
@@ -203,24 +199,4 @@ fn is_held(task: &Task) -> bool {
 fn tasks(replica: &Replica) -> Result<Vec<Task>, String> {
     let process = procfs::process::Process::new(replica.pid().as_raw()).map_err(|cause| cause.to_string())?;
     Ok(process.tasks().map_err(|cause| cause.to_string())?.flatten().collect())
-}
-
-/// Looks until it is so.
-async fn until<T>(fault: &str, look: impl Fn() -> Result<T, String>) -> Result<T, FaultError> {
-    let deadline = Instant::now() + EFFECT;
-    loop {
-        match look() {
-            Ok(seen) => return Ok(seen),
-            Err(seen) if Instant::now() >= deadline => return Err(no_receipt(fault, seen)),
-            Err(_) => sleep(LOOK).await,
-        }
-    }
-}
-
-fn no_receipt(fault: &str, seen: String) -> FaultError {
-    FaultError::NoReceipt { fault: fault.to_owned(), seen }
-}
-
-fn failed(fault: &str, cause: &impl ToString) -> FaultError {
-    FaultError::Failed { fault: fault.to_owned(), cause: cause.to_string() }
 }
