@@ -7,6 +7,7 @@ mod lookout;
 pub(crate) mod ready;
 pub(crate) mod replica;
 mod sights;
+mod tail;
 mod traps;
 
 use std::collections::{BTreeMap, BTreeSet};
