@@ -31,7 +31,7 @@ use thiserror::Error;
 use tokio::sync::{Mutex, watch};
 
 use crate::disk::{Disk, DiskError};
-use crate::fault::{Brake, FaultKind, Hold, InForce, Series, Squeeze};
+use crate::fault::{FaultKind, InForce};
 use crate::nemesis::Sign;
 use crate::net::{FilterPlace, MOST_NODES, Net, NetError, address};
 use crate::system::{self, Place, System, SystemError};
@@ -190,16 +190,8 @@ pub(crate) struct Inner {
     /// The number of the next fault.
     pub next: u64,
     pub traps: Traps,
-    /// Restarts that are under way, by the number of their fault.
-    pub series: BTreeMap<u64, Series>,
-    /// Threads that are held, by the number of their fault.
-    pub holds: BTreeMap<u64, Vec<Hold>>,
     /// How members are changed, if they can be.
     pub members: Option<Members>,
-    /// Nodes whose processor time is squeezed, by the number of the fault.
-    pub brakes: BTreeMap<u64, Vec<Brake>>,
-    /// Processes whose memory is squeezed, by the number of the fault.
-    pub squeezes: BTreeMap<u64, Vec<Squeeze>>,
 }
 
 impl Cluster {
@@ -236,18 +228,7 @@ impl Cluster {
         let crashes: Crashes = Arc::new(StdMutex::new(Vec::new()));
         let members = Members::of(&spec.system);
         let replicas = serving_replicas(starts, &net, &crashes, &spec).await?;
-        let inner = Inner {
-            net,
-            replicas,
-            in_force: BTreeMap::new(),
-            next: 1,
-            traps: Traps::default(),
-            series: BTreeMap::new(),
-            holds: BTreeMap::new(),
-            members,
-            brakes: BTreeMap::new(),
-            squeezes: BTreeMap::new(),
-        };
+        let inner = Inner { net, replicas, in_force: BTreeMap::new(), next: 1, traps: Traps::default(), members };
         let Spec { connect, patience, .. } = spec;
         Ok(Cluster { nodes, connect, patience, crashes, logs, events, inner: Arc::new(Mutex::new(inner)) })
     }
@@ -299,7 +280,7 @@ impl Cluster {
     /// Takes it down: every process killed and reaped, every link gone.
     pub async fn down(self) {
         let mut inner = self.inner.lock().await;
-        join_all(mem::take(&mut inner.series).into_values().map(Series::abandon)).await;
+        join_all(mem::take(&mut inner.in_force).into_values().map(InForce::abandon)).await;
         bury(&inner.replicas).await;
         let disks = inner.replicas.iter_mut().filter_map(|replica| replica.disk.take());
         join_all(disks.map(Disk::unmount)).await;

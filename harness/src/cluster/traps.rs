@@ -73,7 +73,7 @@ impl Cluster {
         self.disarm().await?;
         let mut inner = self.inner.lock().await;
         let inner = &mut *inner;
-        if !inner.brakes.is_empty() {
+        if inner.in_force.values().any(|fault| !fault.brakes().is_empty()) {
             let why = "a node whose processor time is squeezed would not stay at a point".to_owned();
             return Err(FaultError::Inapplicable(why));
         }

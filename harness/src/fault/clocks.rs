@@ -58,6 +58,7 @@ fn dial(change: ClockChange, of: Clocks) -> Dial {
 /// Turns the clocks of these nodes, all at one moment, and reads them.
 pub(super) async fn turn(inner: &Inner, turned: &mut Turned, decided: Instant) -> Result<Receipt, FaultError> {
     let nodes = turned.nodes.clone();
+    one_at_a_time(inner, &nodes).map_err(FaultError::Inapplicable)?;
     let fault = format!("clock of {}", inner.called(&nodes));
     match turn_and_read(inner, turned, &nodes, None, &fault).await {
         Ok(reads) if reads.is_empty() => Err(FaultError::no_receipt(&fault, "nobody lives any more")),
@@ -70,6 +71,15 @@ pub(super) async fn turn(inner: &Inner, turned: &mut Turned, decided: Instant) -
             }
             Err(error)
         }
+    }
+}
+
+/// A clock that is wrong already is not made wrong again: nobody could say what it should show.
+fn one_at_a_time(inner: &Inner, nodes: &[usize]) -> Result<(), String> {
+    let mut turned = inner.in_force.values().filter_map(InForce::turned).flat_map(|turned| &turned.nodes);
+    match turned.find(|node| nodes.contains(node)) {
+        Some(node) => Err(format!("the clock of {} is wrong already", inner.replicas[*node].node.name)),
+        None => Ok(()),
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, sleep_until};
 
 use super::processes::{self, group, stopped};
-use super::{Evidence, FaultError, Receipt};
+use super::{Evidence, FaultError, InForce, Receipt};
 use crate::cluster::Inner;
 use crate::cluster::replica::{Reins, Replica};
 
@@ -50,6 +50,7 @@ pub struct ProcessorSeen {
 /// A node's life that is squeezed, until this is let go or dropped.
 pub(crate) struct Brake {
     node: usize,
+    percent: u8,
     life: Pid,
     reins: Reins,
     task: JoinHandle<()>,
@@ -70,9 +71,9 @@ pub(super) async fn squeeze(
         let members = members(replica).map_err(|cause| FaultError::failed(&fault, cause))?;
         let reins = replica.reins();
         let task = tokio::spawn(drive(reins.clone(), members, percent));
-        brakes.push(Brake { node: *node, life: replica.pid(), reins, task });
+        brakes.push(Brake { node: *node, percent, life: replica.pid(), reins, task });
     }
-    let seen = join_all(brakes.iter().map(|brake| watch(&inner.replicas[brake.node], percent))).await;
+    let seen = join_all(brakes.iter().map(|brake| brake.watch(inner))).await;
     let seen: Result<Vec<ProcessorSeen>, String> = seen.into_iter().collect();
     match seen {
         Ok(seen) => {
@@ -89,20 +90,15 @@ pub(super) async fn squeeze(
 }
 
 /// Checks that these nodes were squeezed to the end, and lets them run. A life that another fault has ended is gone.
-pub(super) async fn release(
-    inner: &Inner,
-    nodes: &[usize],
-    percent: u8,
-    brakes: Vec<Brake>,
-    decided: Instant,
-) -> Result<Receipt, FaultError> {
-    let fault = format!("cpu {}", inner.called(nodes));
+pub(super) async fn release(inner: &Inner, brakes: Vec<Brake>, decided: Instant) -> Result<Receipt, FaultError> {
+    let nodes: Vec<usize> = brakes.iter().map(|brake| brake.node).collect();
+    let fault = format!("cpu {}", inner.called(&nodes));
     let there = |brake: &Brake| {
         let replica = &inner.replicas[brake.node];
         replica.pid() == brake.life && replica.ended().is_none()
     };
     let brakes: Vec<Brake> = brakes.into_iter().filter(there).collect();
-    let lasted = join_all(brakes.iter().map(|brake| watch(&inner.replicas[brake.node], percent))).await;
+    let lasted = join_all(brakes.iter().map(|brake| brake.watch(inner))).await;
     let mut running = Vec::new();
     for brake in brakes {
         let replica = &inner.replicas[brake.node];
@@ -114,7 +110,7 @@ pub(super) async fn release(
     for seen in lasted {
         seen.map_err(|seen| FaultError::not_lasted(&fault, seen))?;
     }
-    Ok(Receipt::new(inner.names_of(nodes), Evidence::Running(running), decided))
+    Ok(Receipt::new(inner.names_of(&nodes), Evidence::Running(running), decided))
 }
 
 /// Whether it can be done now: a node has one brake, and whoever is to stop itself would be let go on by it.
@@ -122,14 +118,18 @@ fn possible(inner: &Inner, nodes: &[usize]) -> Result<(), String> {
     if inner.traps.are_set() {
         return Err("a node is to stop itself at a point, and would not stay there".to_owned());
     }
-    let taken = |node: &&usize| inner.brakes.values().flatten().any(|brake| brake.node == **node);
-    match nodes.iter().find(taken) {
-        Some(node) => Err(format!("{} is squeezed already", inner.replicas[*node].node.name)),
+    let mut taken = inner.in_force.values().flat_map(InForce::brakes).map(|brake| brake.node);
+    match taken.find(|node| nodes.contains(node)) {
+        Some(node) => Err(format!("{} is squeezed already", inner.replicas[node].node.name)),
         None => Ok(()),
     }
 }
 
 impl Brake {
+    async fn watch(&self, inner: &Inner) -> Result<ProcessorSeen, String> {
+        watch(&inner.replicas[self.node], self.percent).await
+    }
+
     async fn let_go(mut self) {
         self.task.abort();
         drop((&mut self.task).await);

@@ -1,14 +1,14 @@
 //! Losses of power and troubles of disks: what the layers are told, and what is seen through them afterwards.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::future::{join_all, try_join_all};
 use rand::{Rng, RngExt};
 
 use super::receipt::{DiskSeen, FlippedBit, PowerLoss};
 use super::{DiskTrouble, Evidence, FaultError, InForce, Receipt, processes};
-use crate::cluster::Inner;
-use crate::cluster::replica::{Crashes, Replica};
+use crate::cluster::replica::Replica;
+use crate::cluster::{Cluster, Inner};
 use crate::disk::{Disk, Troubles};
 
 /// Kills the processes of these nodes and takes from their disks what is not durable.
@@ -49,8 +49,31 @@ pub(super) async fn trouble(
     inner: &Inner,
     nodes: &[usize],
     trouble: DiskTrouble,
+    rng: &mut impl Rng,
     decided: Instant,
 ) -> Result<Receipt, FaultError> {
+    match trouble {
+        DiskTrouble::Flip => flip(inner, nodes, rng, decided).await,
+        lasting => begin(inner, nodes, lasting, decided).await,
+    }
+}
+
+/// Takes a trouble away, as far as it can be, and starts again who died of it.
+pub(super) async fn end_trouble(
+    cluster: &Cluster,
+    inner: &mut Inner,
+    nodes: &[usize],
+    trouble: DiskTrouble,
+    decided: Instant,
+) -> Result<Receipt, FaultError> {
+    match trouble {
+        // Who is hit reads it or does not, for ever.
+        DiskTrouble::Flip => Ok(Receipt::new(inner.names_of(nodes), Evidence::Flipped(Vec::new()), decided)),
+        lasting => end(cluster, inner, nodes, lasting, decided).await,
+    }
+}
+
+async fn begin(inner: &Inner, nodes: &[usize], trouble: DiskTrouble, decided: Instant) -> Result<Receipt, FaultError> {
     let fault = format!("disk {} {trouble}", inner.called(nodes));
     // From now on a process may die of it.
     for node in nodes.iter().filter(|_| trouble.kills()) {
@@ -85,12 +108,11 @@ pub(super) async fn trouble(
 }
 
 /// Checks that these disks had that trouble to the end, takes it away, and starts again who died of it.
-pub(super) async fn end_trouble(
+async fn end(
+    cluster: &Cluster,
     inner: &mut Inner,
     nodes: &[usize],
     trouble: DiskTrouble,
-    crashes: &Crashes,
-    patience: Duration,
     decided: Instant,
 ) -> Result<Receipt, FaultError> {
     let fault = format!("disk {} {trouble}", inner.called(nodes));
@@ -118,7 +140,7 @@ pub(super) async fn end_trouble(
         inner.replicas[*node].end_excuse();
     }
     if !dead.is_empty() {
-        processes::restart(inner, &dead, crashes, patience, decided).await?;
+        processes::restart(cluster, inner, &dead, decided).await?;
     }
     let mut seen = ended.into_iter().collect::<Result<Vec<DiskSeen>, FaultError>>()?;
     for seen in &mut seen {
@@ -128,12 +150,7 @@ pub(super) async fn end_trouble(
 }
 
 /// Flips a bit on each of these disks.
-pub(super) async fn flip(
-    inner: &Inner,
-    nodes: &[usize],
-    rng: &mut impl Rng,
-    decided: Instant,
-) -> Result<Receipt, FaultError> {
+async fn flip(inner: &Inner, nodes: &[usize], rng: &mut impl Rng, decided: Instant) -> Result<Receipt, FaultError> {
     let fault = format!("disk {} flip", inner.called(nodes));
     let mut flipped = Vec::new();
     for node in nodes {
@@ -158,11 +175,6 @@ pub(super) async fn flip(
     Ok(Receipt::new(inner.names_of(nodes), Evidence::Flipped(flipped), decided))
 }
 
-/// Nothing takes a flipped bit away: who is hit reads it or does not, for ever.
-pub(super) fn end_flip(inner: &Inner, nodes: &[usize], decided: Instant) -> Receipt {
-    Receipt::new(inner.names_of(nodes), Evidence::Flipped(Vec::new()), decided)
-}
-
 fn unproven(fault: &str, replica: &Replica, seen: &str) -> FaultError {
     FaultError::no_receipt(fault, format!("{}: {seen}", replica.node.name))
 }
@@ -180,7 +192,8 @@ fn seen(replica: &Replica, seen: Result<String, String>, fault: &str) -> Result<
 /// Whether a fault in force keeps a node from running.
 fn is_held_down(inner: &Inner, node: usize) -> bool {
     inner.in_force.values().any(|fault| match fault {
-        InForce::Kill(nodes) | InForce::Power(nodes) | InForce::Restart(nodes, _) => nodes.contains(&node),
+        InForce::Kill(nodes) | InForce::Power(nodes) => nodes.contains(&node),
+        InForce::Restart(series) => series.nodes.contains(&node),
         InForce::Member(out) => *out == node,
         _ => false,
     })

@@ -9,8 +9,8 @@ use super::clocks::{self, Turned};
 use super::packets::Troubled;
 use super::resolve::{self, Meant, Situation};
 use super::{
-    Active, Arena, DiskTrouble, Fault, FaultError, InForce, Receipt, cpu, disks, links, members, memory, packets,
-    processes, reset, restarts, threads,
+    Active, Arena, Fault, FaultError, InForce, Receipt, cpu, disks, links, members, memory, packets, processes, reset,
+    restarts, threads,
 };
 use crate::cluster::{Cluster, Inner};
 
@@ -30,54 +30,85 @@ impl Cluster {
         };
         fault.exists(Arena::Processes).map_err(FaultError::Inapplicable)?;
         let decided = Instant::now();
+        let names = inner.names();
+        let situation = Situation { names: &names, leader, running: &inner.running() };
+        let meant = resolve::meant(fault, &situation, rng).map_err(FaultError::Inapplicable)?;
+        let exact = resolve::exact(fault, &meant, &names);
         let id = inner.next;
         inner.next += 1;
-        let (mut in_force, exact) = decide(inner, fault, leader, rng).map_err(FaultError::Inapplicable)?;
-        let receipt = match &mut in_force {
-            InForce::Partition(cuts) => links::cut(inner, cuts, decided).await?,
-            InForce::Packets(troubled) => packets::treat(inner, troubled, decided).await?,
-            InForce::Reset(nodes) => reset::reset(inner, nodes, decided).await?,
-            InForce::Pause(nodes) => processes::pause(inner, nodes, decided).await?,
-            InForce::Kill(nodes) => {
-                // Recorded before it is proven: a node that is down is started again whatever was measured.
+        let receipt = self.put_in_force(inner, id, fault, meant, rng, decided).await?;
+        Ok(Active { id, fault: exact, receipt })
+    }
+
+    async fn put_in_force(
+        &self,
+        inner: &mut Inner,
+        id: u64,
+        fault: &Fault,
+        meant: Meant,
+        rng: &mut ChaCha8Rng,
+        decided: Instant,
+    ) -> Result<Receipt, FaultError> {
+        let (receipt, in_force) = match (fault, meant) {
+            // The first four are written down whatever is measured: who is down is started again, who is out is taken
+            // back.
+            (Fault::Kill(_), Meant::Nodes(nodes)) => {
                 inner.in_force.insert(id, InForce::Kill(nodes.clone()));
-                processes::kill(inner, nodes, decided).await?
+                return processes::kill(inner, &nodes, decided).await;
             }
-            InForce::Thread(nodes) => {
-                let (holds, receipt) = threads::hold(inner, nodes, rng, decided).await?;
-                inner.holds.insert(id, holds);
-                receipt
-            }
-            InForce::Cpu(nodes, percent) => {
-                let (brakes, receipt) = cpu::squeeze(inner, nodes, *percent, decided).await?;
-                inner.brakes.insert(id, brakes);
-                receipt
-            }
-            InForce::Memory(nodes, headroom) => {
-                // Recorded before it is proven: who dies of it is started again whatever was measured.
-                inner.in_force.insert(id, InForce::Memory(nodes.clone(), *headroom));
-                memory::squeeze(inner, id, nodes, *headroom, decided)?
-            }
-            InForce::Restart(nodes, manner) => {
-                let (series, receipt) = restarts::begin(self, inner, nodes, *manner, decided).await?;
-                inner.series.insert(id, series);
-                receipt
-            }
-            InForce::Member(node) => {
-                // Likewise: who is out is taken back.
-                inner.in_force.insert(id, InForce::Member(*node));
-                members::remove(inner, *node, decided).await?
-            }
-            InForce::Clock(turned) => clocks::turn(inner, turned, decided).await?,
-            InForce::Power(nodes) => {
+            (Fault::Power(_), Meant::Nodes(nodes)) => {
                 inner.in_force.insert(id, InForce::Power(nodes.clone()));
-                disks::lose_power(inner, nodes, rng, decided).await?
+                return disks::lose_power(inner, &nodes, rng, decided).await;
             }
-            InForce::Disk(nodes, DiskTrouble::Flip) => disks::flip(inner, nodes, rng, decided).await?,
-            InForce::Disk(nodes, trouble) => disks::trouble(inner, nodes, *trouble, decided).await?,
+            (Fault::Member(_), Meant::Nodes(nodes)) => {
+                members::possible(inner).map_err(FaultError::Inapplicable)?;
+                inner.in_force.insert(id, InForce::Member(nodes[0]));
+                return members::remove(inner, nodes[0], decided).await;
+            }
+            (Fault::Memory { headroom, .. }, Meant::Nodes(nodes)) => {
+                let (squeezes, receipt) = memory::squeeze(inner, &nodes, *headroom, decided);
+                inner.in_force.insert(id, InForce::Memory(nodes, squeezes));
+                return receipt;
+            }
+            (Fault::Partition(_), Meant::Links(cuts)) => {
+                (links::cut(inner, &cuts, decided).await?, InForce::Partition(cuts))
+            }
+            (Fault::Packets(trouble), Meant::Nodes(nodes)) => {
+                let links = resolve::troubled(trouble, nodes.into_iter(), &inner.names());
+                let troubled = Troubled { links, treatment: trouble.into() };
+                (packets::treat(inner, &troubled, decided).await?, InForce::Packets(troubled))
+            }
+            (Fault::Reset(_), Meant::Nodes(nodes)) => {
+                (reset::reset(inner, &nodes, decided).await?, InForce::Reset(nodes))
+            }
+            (Fault::Pause(_), Meant::Nodes(nodes)) => {
+                (processes::pause(inner, &nodes, decided).await?, InForce::Pause(nodes))
+            }
+            (Fault::Thread(_), Meant::Nodes(nodes)) => {
+                let (holds, receipt) = threads::hold(inner, &nodes, rng, decided).await?;
+                (receipt, InForce::Thread(holds))
+            }
+            (Fault::Cpu { percent, .. }, Meant::Nodes(nodes)) => {
+                let (brakes, receipt) = cpu::squeeze(inner, &nodes, *percent, decided).await?;
+                (receipt, InForce::Cpu(brakes))
+            }
+            (Fault::Restart { manner, .. }, Meant::Nodes(nodes)) => {
+                let (series, receipt) = restarts::begin(self, inner, &nodes, *manner, decided).await?;
+                (receipt, InForce::Restart(series))
+            }
+            (Fault::Clock { change, of, .. }, Meant::Nodes(nodes)) => {
+                let mut turned = Turned::new(nodes, *change, *of);
+                (clocks::turn(inner, &mut turned, decided).await?, InForce::Clock(turned))
+            }
+            (Fault::Disk { trouble, .. }, Meant::Nodes(nodes)) => {
+                (disks::trouble(inner, &nodes, *trouble, rng, decided).await?, InForce::Disk(nodes, *trouble))
+            }
+            (Fault::Partition(_), Meant::Nodes(_)) | (_, Meant::Links(_)) => {
+                unreachable!("a partition means links, and every other fault nodes")
+            }
         };
         inner.in_force.insert(id, in_force);
-        Ok(Active { id, fault: exact, receipt })
+        Ok(receipt)
     }
 
     /// Takes a fault away and measures that it is gone, and that it had lasted until then.
@@ -87,7 +118,7 @@ impl Cluster {
     pub async fn stop(&self, active: Active) -> Result<Receipt, FaultError> {
         let mut inner = self.inner.lock().await;
         match inner.in_force.remove(&active.id) {
-            Some(in_force) => self.undo(&mut inner, active.id, &in_force).await,
+            Some(in_force) => self.undo(&mut inner, in_force).await,
             None => Err(FaultError::Inapplicable(format!("{} was stopped already", active.fault))),
         }
     }
@@ -101,91 +132,28 @@ impl Cluster {
         self.outlast_traps().await;
         let mut inner = self.inner.lock().await;
         let mut receipts = Vec::new();
-        while let Some((id, in_force)) = inner.in_force.pop_last() {
-            receipts.push(self.undo(&mut inner, id, &in_force).await);
+        while let Some((_, in_force)) = inner.in_force.pop_last() {
+            receipts.push(self.undo(&mut inner, in_force).await);
         }
         released?;
         receipts.into_iter().collect()
     }
 
-    async fn undo(&self, inner: &mut Inner, id: u64, in_force: &InForce) -> Result<Receipt, FaultError> {
+    async fn undo(&self, inner: &mut Inner, in_force: InForce) -> Result<Receipt, FaultError> {
         let decided = Instant::now();
         match in_force {
-            InForce::Partition(cuts) => links::heal(inner, cuts, decided).await,
-            InForce::Packets(troubled) => packets::calm_down(inner, troubled, decided).await,
-            InForce::Reset(nodes) => Ok(reset::over(inner, nodes, decided)),
-            InForce::Pause(nodes) => processes::resume(inner, nodes, decided).await,
-            InForce::Clock(turned) => clocks::right(inner, turned, decided).await,
-            InForce::Kill(nodes) | InForce::Power(nodes) => {
-                processes::restart(inner, nodes, &self.crashes, self.patience, decided).await
-            }
-            InForce::Thread(nodes) => {
-                let holds = inner.holds.remove(&id).unwrap_or_default();
-                threads::release(inner, nodes, holds, decided).await
-            }
-            InForce::Cpu(nodes, percent) => {
-                let brakes = inner.brakes.remove(&id).unwrap_or_default();
-                cpu::release(inner, nodes, *percent, brakes, decided).await
-            }
-            InForce::Memory(nodes, _) => memory::relieve(inner, id, nodes, &self.crashes, self.patience, decided).await,
-            InForce::Restart(..) => {
-                let series = inner.series.remove(&id).expect("a series is kept as long as its fault is in force");
-                restarts::end(inner, series, self.patience, decided).await
-            }
-            InForce::Member(node) => members::add(self, inner, *node, decided).await,
-            InForce::Disk(nodes, DiskTrouble::Flip) => Ok(disks::end_flip(inner, nodes, decided)),
-            InForce::Disk(nodes, trouble) => {
-                disks::end_trouble(inner, nodes, *trouble, &self.crashes, self.patience, decided).await
-            }
+            InForce::Partition(cuts) => links::heal(inner, &cuts, decided).await,
+            InForce::Packets(troubled) => packets::calm_down(inner, &troubled, decided).await,
+            InForce::Reset(nodes) => Ok(reset::over(inner, &nodes, decided)),
+            InForce::Pause(nodes) => processes::resume(inner, &nodes, decided).await,
+            InForce::Clock(turned) => clocks::right(inner, &turned, decided).await,
+            InForce::Kill(nodes) | InForce::Power(nodes) => processes::restart(self, inner, &nodes, decided).await,
+            InForce::Thread(holds) => threads::release(inner, holds, decided).await,
+            InForce::Cpu(brakes) => cpu::release(inner, brakes, decided).await,
+            InForce::Memory(nodes, squeezes) => memory::relieve(self, inner, &nodes, squeezes, decided).await,
+            InForce::Restart(series) => restarts::end(self, inner, series, decided).await,
+            InForce::Member(node) => members::add(self, inner, node, decided).await,
+            InForce::Disk(nodes, trouble) => disks::end_trouble(self, inner, &nodes, trouble, decided).await,
         }
-    }
-}
-
-/// Who is meant, and the fault that says so.
-fn decide(
-    inner: &Inner,
-    fault: &Fault,
-    leader: Option<usize>,
-    rng: &mut ChaCha8Rng,
-) -> Result<(InForce, Fault), String> {
-    let names = inner.names();
-    let running = inner.running();
-    let situation = Situation { names: &names, leader, running: &running };
-    let meant = resolve::meant(fault, &situation, rng)?;
-    let exact = resolve::exact(fault, &meant, &names);
-    let in_force = match (fault, meant) {
-        (Fault::Partition(_), Meant::Links(links)) => InForce::Partition(links),
-        (Fault::Pause(_), Meant::Nodes(nodes)) => InForce::Pause(nodes),
-        (Fault::Thread(_), Meant::Nodes(nodes)) => InForce::Thread(nodes),
-        (Fault::Cpu { percent, .. }, Meant::Nodes(nodes)) => InForce::Cpu(nodes, *percent),
-        (Fault::Memory { headroom, .. }, Meant::Nodes(nodes)) => InForce::Memory(nodes, *headroom),
-        (Fault::Kill(_), Meant::Nodes(nodes)) => InForce::Kill(nodes),
-        (Fault::Restart { manner, .. }, Meant::Nodes(nodes)) => InForce::Restart(nodes, *manner),
-        (Fault::Member(_), Meant::Nodes(nodes)) => {
-            members::possible(inner)?;
-            InForce::Member(nodes[0])
-        }
-        (Fault::Clock { change, of, .. }, Meant::Nodes(nodes)) => {
-            one_at_a_time(inner, &nodes, &names)?;
-            InForce::Clock(Turned::new(nodes, *change, *of))
-        }
-        (Fault::Power(_), Meant::Nodes(nodes)) => InForce::Power(nodes),
-        (Fault::Disk { trouble, .. }, Meant::Nodes(nodes)) => InForce::Disk(nodes, *trouble),
-        (Fault::Reset(_), Meant::Nodes(nodes)) => InForce::Reset(nodes),
-        (Fault::Packets(trouble), Meant::Nodes(nodes)) => {
-            let links = resolve::troubled(trouble, nodes.into_iter(), &names);
-            InForce::Packets(Troubled { links, treatment: trouble.into() })
-        }
-        _ => return Err(format!("a {} does not exist on real processes", fault.kind())),
-    };
-    Ok((in_force, exact))
-}
-
-/// A clock that is wrong already is not made wrong again: nobody could say what it should show.
-fn one_at_a_time(inner: &Inner, nodes: &[usize], names: &[String]) -> Result<(), String> {
-    let mut turned = inner.in_force.values().filter_map(InForce::turned).flat_map(|turned| &turned.nodes);
-    match turned.find(|node| nodes.contains(node)) {
-        Some(node) => Err(format!("the clock of {} is wrong already", names[*node])),
-        None => Ok(()),
     }
 }

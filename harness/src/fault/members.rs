@@ -57,7 +57,7 @@ pub(super) async fn add(
     agree(inner, node, &fault, Change::Add, |own| own.is_some()).await?;
     let joining = members_of(inner)?.joining.clone();
     inner.replicas[node].add_arguments(joining);
-    processes::restart(inner, &[node], &cluster.crashes, cluster.patience, decided).await?;
+    processes::restart(cluster, inner, &[node], decided).await?;
     let members = agree(inner, node, &fault, Change::Add, |own| own.is_some_and(|own| own.joined)).await?;
     lasted?;
     Ok(Receipt::new(vec![name], Evidence::Members(members), decided))

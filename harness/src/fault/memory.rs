@@ -7,7 +7,7 @@
 //! A process that dies meanwhile is the fault's doing and no crash: what it does with an allocation that fails is its
 //! own affair, and dying is a good answer. It is started again when the squeeze is over, as after a kill.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::unistd::Pid;
 use procfs::process::{LimitValue, Process};
@@ -15,9 +15,9 @@ use rustix::process::{Resource, Rlimit, prlimit};
 use serde::Serialize;
 
 use super::processes::{self, group};
-use super::{Evidence, FaultError, Receipt};
-use crate::cluster::Inner;
-use crate::cluster::replica::{Crashes, Replica};
+use super::{Evidence, FaultError, InForce, Receipt};
+use crate::cluster::replica::Replica;
+use crate::cluster::{Cluster, Inner};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -51,64 +51,71 @@ pub(crate) struct Squeeze {
     before: Option<u64>,
 }
 
-/// Squeezes the processes of these nodes. Who dies of it at once is started again when it is over, also if there is no
-/// receipt.
+/// Squeezes the processes of these nodes: those that it has come to, and the receipt. Who dies of it at once is started
+/// again when it is over, also if there is no receipt.
 pub(super) fn squeeze(
-    inner: &mut Inner,
-    id: u64,
+    inner: &Inner,
     nodes: &[usize],
     headroom: u32,
     decided: Instant,
-) -> Result<Receipt, FaultError> {
-    let fault = format!("memory {}", inner.called(nodes));
-    let failed = |cause: String| FaultError::failed(&fault, cause);
+) -> (Vec<Squeeze>, Result<Receipt, FaultError>) {
     for node in nodes {
         inner.replicas[*node].excuse();
     }
-    inner.squeezes.insert(id, Vec::new());
+    let mut squeezes = Vec::new();
+    let seen = squeeze_all(inner, nodes, headroom, &mut squeezes);
+    (squeezes, seen.map(|seen| Receipt::new(inner.names_of(nodes), Evidence::Memory(seen), decided)))
+}
+
+fn squeeze_all(
+    inner: &Inner,
+    nodes: &[usize],
+    headroom: u32,
+    squeezes: &mut Vec<Squeeze>,
+) -> Result<Vec<MemorySeen>, FaultError> {
+    let fault = format!("memory {}", inner.called(nodes));
+    let failed = |cause: String| FaultError::failed(&fault, cause);
     let mut seen = Vec::new();
     for node in nodes {
         let life = inner.replicas[*node].pid();
-        for pid in group(life).map_err(|cause| failed(cause.to_string()))? {
+        for pid in group(life).map_err(|cause| FaultError::failed(&fault, cause))? {
             let limit = data(pid).map_err(failed)? + u64::from(headroom) * MIB;
-            let before = match inner.squeezes.values().flatten().find(|other| other.pid == pid) {
+            let before = match in_force_on(inner, pid).next() {
                 Some(other) => other.before,
                 None => allowed(pid).map_err(failed)?,
             };
             let squeeze = Squeeze { node: *node, life, pid, limit, before };
-            inner.squeezes.entry(id).or_default().push(squeeze.clone());
-            allow(pid, meant(inner, &squeeze)).map_err(failed)?;
-            let as_meant = look(inner, &squeeze);
-            seen.push(as_meant.map_err(|seen| FaultError::no_receipt(&fault, seen))?);
+            let tightest = squeeze.with_others(inner);
+            squeezes.push(squeeze.clone());
+            allow(pid, tightest).map_err(failed)?;
+            seen.push(look(inner, &squeeze, tightest).map_err(|seen| FaultError::no_receipt(&fault, seen))?);
         }
     }
-    Ok(Receipt::new(inner.names_of(nodes), Evidence::Memory(seen), decided))
+    Ok(seen)
 }
 
 /// Checks that the limits lasted to the end, brings the old ones back, and starts who has died of them. A process that
 /// another fault has killed has taken its limit with it.
 pub(super) async fn relieve(
+    cluster: &Cluster,
     inner: &mut Inner,
-    id: u64,
     nodes: &[usize],
-    crashes: &Crashes,
-    patience: Duration,
+    squeezes: Vec<Squeeze>,
     decided: Instant,
 ) -> Result<Receipt, FaultError> {
     let fault = format!("memory {}", inner.called(nodes));
     let no_receipt = |seen: String| FaultError::no_receipt(&fault, seen);
-    let squeezes = inner.squeezes.get(&id).cloned().unwrap_or_default();
     let there = squeezes.into_iter().filter(|squeeze| {
         let replica = &inner.replicas[squeeze.node];
         replica.pid() == squeeze.life && replica.ended().is_none()
     });
     let there: Vec<Squeeze> = there.collect();
-    let lasted: Vec<_> = there.iter().map(|squeeze| look(inner, squeeze)).collect();
-    inner.squeezes.remove(&id);
+    let lasted: Vec<_> = there.iter().map(|squeeze| look(inner, squeeze, squeeze.with_others(inner))).collect();
     let mut seen = Vec::new();
     let mut unhealed = None;
     for squeeze in &there {
-        let healed = allow(squeeze.pid, meant(inner, squeeze)).and_then(|()| look(inner, squeeze));
+        let left = squeeze.without(inner);
+        let healed = allow(squeeze.pid, left).and_then(|()| look(inner, squeeze, left));
         match healed {
             Ok(healed) => seen.push(healed),
             // It may have died of its squeeze just now.
@@ -121,7 +128,7 @@ pub(super) async fn relieve(
         inner.replicas[*node].end_excuse();
     }
     if !dead.is_empty() {
-        processes::restart(inner, &dead, crashes, patience, decided).await?;
+        processes::restart(cluster, inner, &dead, decided).await?;
     }
     for node in dead {
         let replica = &inner.replicas[node];
@@ -143,20 +150,30 @@ fn died(replica: &Replica) -> bool {
     replica.ended().is_some() && !replica.is_condemned()
 }
 
-/// How many bytes a process may have, by all squeezes that are on it; what it might have before if none is.
-fn meant(inner: &Inner, squeeze: &Squeeze) -> Option<u64> {
-    let others = inner.squeezes.values().flatten().filter(|other| other.pid == squeeze.pid);
-    others.map(|other| other.limit).min().or(squeeze.before)
+impl Squeeze {
+    /// How many bytes its process may have, by this and by all in force.
+    fn with_others(&self, inner: &Inner) -> Option<u64> {
+        in_force_on(inner, self.pid).chain([self]).map(|squeeze| squeeze.limit).min()
+    }
+
+    /// The same without it: by all in force; what it might have before if there is none.
+    fn without(&self, inner: &Inner) -> Option<u64> {
+        in_force_on(inner, self.pid).map(|squeeze| squeeze.limit).min().or(self.before)
+    }
 }
 
-/// What is seen of a process that is limited as it should be, or what is seen instead.
-fn look(inner: &Inner, squeeze: &Squeeze) -> Result<MemorySeen, String> {
+/// The squeezes in force that are on a process.
+fn in_force_on(inner: &Inner, pid: i32) -> impl Iterator<Item = &Squeeze> {
+    inner.in_force.values().flat_map(InForce::squeezes).filter(move |squeeze| squeeze.pid == pid)
+}
+
+/// What is seen of a process that is limited as it is meant to be, or what is seen instead.
+fn look(inner: &Inner, squeeze: &Squeeze, meant: Option<u64>) -> Result<MemorySeen, String> {
     let node = inner.replicas[squeeze.node].node.name.clone();
     let (limit, used) = (allowed(squeeze.pid)?, data(squeeze.pid)?);
     let words = |limit: Option<u64>| limit.map_or_else(|| "any number of".to_owned(), |limit| kib(limit).to_string());
-    if limit != meant(inner, squeeze) {
-        let meant = words(meant(inner, squeeze));
-        return Err(format!("{node} may have {} KiB of data instead of {meant}", words(limit)));
+    if limit != meant {
+        return Err(format!("{node} may have {} KiB of data instead of {}", words(limit), words(meant)));
     }
     Ok(MemorySeen { node, pid: squeeze.pid, limit_kib: limit.map(kib), used_kib: kib(used), restarted: false })
 }

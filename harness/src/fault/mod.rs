@@ -31,17 +31,17 @@ use jiff::SignedDuration;
 use jiff::fmt::serde::unsigned_duration;
 use serde::{Deserialize, Serialize, Serializer};
 
-pub(crate) use cpu::Brake;
+use cpu::Brake;
 pub use cpu::ProcessorSeen;
 pub use kind::{Arena, FaultKind};
 pub use memory::MemorySeen;
-pub(crate) use memory::Squeeze;
+use memory::Squeeze;
 pub use packets::PacketsSeen;
 pub use receipt::{Active, ClockRead, DiskSeen, Evidence, FaultError, FlippedBit, Hand, PowerLoss, Process, Receipt};
 pub use restarts::Lived;
-pub(crate) use restarts::Series;
+use restarts::Series;
 pub use threads::HeldThread;
-pub(crate) use threads::Hold;
+use threads::Hold;
 
 use crate::net::Links;
 
@@ -487,17 +487,16 @@ impl Fault {
     }
 }
 
-/// What the cluster keeps of a fault in force: nodes as indices from 0.
-#[derive(Clone, Debug)]
+/// What the cluster keeps of a fault in force, and what takes it away: nodes as indices from 0.
 pub(crate) enum InForce {
     Partition(Links),
     Pause(Vec<usize>),
     Kill(Vec<usize>),
-    Restart(Vec<usize>, Restarts),
-    Thread(Vec<usize>),
+    Restart(Series),
+    Thread(Vec<Hold>),
     Member(usize),
-    Memory(Vec<usize>, u32),
-    Cpu(Vec<usize>, u8),
+    Memory(Vec<usize>, Vec<Squeeze>),
+    Cpu(Vec<Brake>),
     Power(Vec<usize>),
     Disk(Vec<usize>, DiskTrouble),
     Clock(clocks::Turned),
@@ -512,6 +511,37 @@ impl InForce {
         match self {
             InForce::Clock(turned) => Some(turned),
             _ => None,
+        }
+    }
+
+    /// Ends what goes on by itself.
+    pub(crate) async fn abandon(self) {
+        if let InForce::Restart(series) = self {
+            series.abandon().await;
+        }
+    }
+
+    /// The threads that it holds.
+    fn holds(&self) -> &[Hold] {
+        match self {
+            InForce::Thread(holds) => holds,
+            _ => &[],
+        }
+    }
+
+    /// The lives whose processor time it squeezes.
+    pub(crate) fn brakes(&self) -> &[Brake] {
+        match self {
+            InForce::Cpu(brakes) => brakes,
+            _ => &[],
+        }
+    }
+
+    /// The processes whose memory it squeezes.
+    fn squeezes(&self) -> &[Squeeze] {
+        match self {
+            InForce::Memory(_, squeezes) => squeezes,
+            _ => &[],
         }
     }
 }

@@ -14,8 +14,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use super::{Evidence, FaultError, Process, Receipt, clocks};
-use crate::cluster::Inner;
-use crate::cluster::replica::{Crashes, Present, Replica, describe};
+use crate::cluster::replica::{Present, Replica, describe};
+use crate::cluster::{Cluster, Inner};
 use crate::net::inside;
 
 /// How long a signal has to show its effect; a thread inside fsync stops only after it.
@@ -93,10 +93,9 @@ pub(super) async fn kill(inner: &Inner, nodes: &[usize], decided: Instant) -> Re
 
 /// Starts these nodes again on what their disks hold.
 pub(super) async fn restart(
+    cluster: &Cluster,
     inner: &mut Inner,
     nodes: &[usize],
-    crashes: &Crashes,
-    patience: Duration,
     decided: Instant,
 ) -> Result<Receipt, FaultError> {
     let fault = format!("restart of {}", inner.called(nodes));
@@ -107,10 +106,10 @@ pub(super) async fn restart(
             let seen = format!("{} was running already", replica.node.name);
             return Err(FaultError::no_receipt(&fault, seen));
         }
-        replica.restart(net.namespace(*node), crashes).map_err(|error| FaultError::failed(&fault, error))?;
+        replica.restart(net.namespace(*node), &cluster.crashes).map_err(|error| FaultError::failed(&fault, error))?;
     }
     clocks::renew(inner, nodes).await?;
-    let replicas = &inner.replicas;
+    let (replicas, patience) = (&inner.replicas, cluster.patience);
     let up = try_join_all(nodes.iter().map(|node| accepting_or_ailing(&replicas[*node], &fault, patience))).await?;
     Ok(Receipt::new(inner.names_of(nodes), Evidence::Restarted(up.into_iter().flatten().collect()), decided))
 }

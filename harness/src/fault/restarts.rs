@@ -41,7 +41,7 @@ pub struct Lived {
 
 /// A series that is under way.
 pub(crate) struct Series {
-    nodes: Vec<usize>,
+    pub(super) nodes: Vec<usize>,
     /// How many restarts it is to have.
     wanted: usize,
     seen: Arc<StdMutex<Seen>>,
@@ -105,9 +105,9 @@ pub(super) async fn begin(
 
 /// Ends a series where it stands: whoever was started must accept clients, and nobody has died otherwise.
 pub(super) async fn end(
+    cluster: &Cluster,
     inner: &Inner,
     series: Series,
-    patience: Duration,
     decided: Instant,
 ) -> Result<Receipt, FaultError> {
     let (seen, nodes, wanted) = (Arc::clone(&series.seen), series.nodes.clone(), series.wanted);
@@ -125,7 +125,7 @@ pub(super) async fn end(
         let life = &mut lives[*index];
         // What has become of it since by another fault is that one's to tell.
         if replica.pid().as_raw() == life.pid && !replica.is_condemned() && !replica.is_paused() {
-            accepting(&replica.present(), &fault, patience).await?;
+            accepting(&replica.present(), &fault, cluster.patience).await?;
             life.accepted = true;
         }
     }

@@ -17,7 +17,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{sleep, timeout};
 
 use super::processes::{EFFECT, stopped, until};
-use super::{Evidence, FaultError, Process, Receipt};
+use super::{Evidence, FaultError, InForce, Process, Receipt};
 use crate::cluster::Inner;
 use crate::cluster::replica::Replica;
 use crate::hold::HELD;
@@ -58,9 +58,9 @@ pub(super) async fn hold(
     decided: Instant,
 ) -> Result<(Vec<Hold>, Receipt), FaultError> {
     let fault = format!("thread {}", inner.called(nodes));
-    let taken = |node: &&usize| inner.holds.values().flatten().any(|hold| hold.node == **node);
-    if let Some(node) = nodes.iter().find(taken) {
-        let name = &inner.replicas[*node].node.name;
+    let mut taken = inner.in_force.values().flat_map(InForce::holds).map(|hold| hold.node);
+    if let Some(node) = taken.find(|node| nodes.contains(node)) {
+        let name = &inner.replicas[node].node.name;
         return Err(FaultError::Inapplicable(format!("a thread of {name} is held already")));
     }
     let mut holds = Vec::new();
@@ -78,13 +78,9 @@ pub(super) async fn hold(
 
 /// Checks that these threads stood still to the end, and lets them go on. Those whose process another fault has killed
 /// are gone with it.
-pub(super) async fn release(
-    inner: &Inner,
-    nodes: &[usize],
-    holds: Vec<Hold>,
-    decided: Instant,
-) -> Result<Receipt, FaultError> {
-    let fault = format!("thread {}", inner.called(nodes));
+pub(super) async fn release(inner: &Inner, holds: Vec<Hold>, decided: Instant) -> Result<Receipt, FaultError> {
+    let nodes: Vec<usize> = holds.iter().map(|hold| hold.node).collect();
+    let fault = format!("thread {}", inner.called(&nodes));
     let holds = holds.into_iter().filter(|hold| {
         let replica = &inner.replicas[hold.node];
         replica.pid() == hold.pid && !replica.is_condemned()
@@ -102,7 +98,7 @@ pub(super) async fn release(
     for seen in lasted {
         seen.map_err(|seen| FaultError::not_lasted(&fault, seen))?;
     }
-    Ok(Receipt::new(inner.names_of(nodes), Evidence::Running(running), decided))
+    Ok(Receipt::new(inner.names_of(&nodes), Evidence::Running(running), decided))
 }
 
 impl Hold {
