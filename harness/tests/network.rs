@@ -44,6 +44,10 @@ fn main() -> ExitCode {
     }
     let trials = vec![
         trial("every_trouble_of_packets_has_a_receipt", every_trouble),
+        trial("every_trouble_between_clients_and_nodes_has_a_receipt", every_trouble_of_clients),
+        trial("a_client_sees_the_delay_on_a_connection_that_it_has", a_client_sees_it),
+        trial("clients_packets_past_the_switch_have_no_receipt", clients_past_the_switch),
+        trial("clients_can_be_cut_off_from_a_node_in_trouble", clients_cut_in_trouble),
         trial("trouble_hits_the_links_that_were_asked_for_and_no_others", asked_links_only),
         trial("a_wrong_bit_is_seen_by_the_kernel_of_the_receiver", wrong_bits),
         trial("packets_past_the_switch_have_no_receipt", past_the_switch),
@@ -125,7 +129,16 @@ fn ip(arguments: &str) {
 }
 
 async fn every_trouble() {
+    each_has_a_receipt(&[]).await;
+}
+
+async fn every_trouble_of_clients() {
+    each_has_a_receipt(&["clients"]).await;
+}
+
+async fn each_has_a_receipt(peers: &[&str]) {
     let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
+    let all = || PacketTrouble { peers: peers.iter().map(|name| (*name).to_owned()).collect(), ..all() };
     for trouble in [
         PacketTrouble { loss: 20, ..all() },
         PacketTrouble { loss: 100, ..all() },
@@ -139,9 +152,9 @@ async fn every_trouble() {
     ] {
         let active = fixture.start(Fault::Packets(trouble)).await;
         let (links, calm) = seen(&active.receipt.evidence);
-        assert_eq!((links.len(), calm), (6, 0), "{}", active.fault);
+        assert_eq!((links.len(), calm), (6, 6), "{}", active.fault);
         let evidence = fixture.stop(active).await;
-        assert_eq!((seen(&evidence).0.len(), seen(&evidence).1), (6, 6), "it had lasted, and all is calm");
+        assert_eq!((seen(&evidence).0.len(), seen(&evidence).1), (6, 12), "it had lasted, and all is calm");
     }
 }
 
@@ -152,7 +165,7 @@ async fn asked_links_only() {
         let active = fixture.start(Fault::Packets(PacketTrouble { direction, ..trouble.clone() })).await;
         let (troubled, calm) = seen(&active.receipt.evidence);
         let hit: Vec<&str> = troubled.iter().map(|seen| seen.link.as_str()).collect();
-        assert_eq!((hit, calm), (links.clone(), 6 - links.len()));
+        assert_eq!((hit, calm), (links.clone(), 12 - links.len()));
         assert!(troubled.iter().all(|seen| seen.lost > 0), "{troubled:?}");
         fixture.stop(active).await;
     }
@@ -228,6 +241,83 @@ async fn past_the_switch() {
     assert!(error.to_string().contains("packets were lost, and 50 % should be"), "{error}");
 }
 
+fn with_clients(node: &str) -> PacketTrouble {
+    PacketTrouble { peers: vec!["clients".into()], ..PacketTrouble::none(nodes(&[node])) }
+}
+
+/// A client of a port of n1's own that has every byte answered.
+async fn echoed(fixture: &mut Fixture) -> TcpStream {
+    let pid = pid(fixture, "n1").await;
+    let address = SocketAddr::new(fixture.node("n1").address, 9_999);
+    let listener = within(pid, move || TcpListener::bind(address).expect("a port of the node's own"));
+    std::thread::spawn(move || {
+        let (mut called, _) = listener.accept().expect("somebody calls");
+        called.set_nodelay(true).expect("TCP can");
+        let mut byte = [0];
+        while called.read_exact(&mut byte).is_ok() && called.write_all(&byte).is_ok() {}
+    });
+    let client = TcpStream::connect(address).expect("somebody listens");
+    client.set_nodelay(true).expect("TCP can");
+    client
+}
+
+/// The shortest of a few round trips.
+fn round_trip(client: &mut TcpStream) -> Duration {
+    let mut trip = || {
+        let began = Instant::now();
+        client.write_all(&[1]).expect("it is connected");
+        client.read_exact(&mut [0]).expect("it is answered");
+        began.elapsed()
+    };
+    (0..10).map(|_| trip()).min().expect("ten of them")
+}
+
+async fn a_client_sees_it() {
+    let mut fixture = ready_for(2, &[FaultKind::Packets]).await;
+    let mut client = echoed(&mut fixture).await;
+    assert!(round_trip(&mut client) < ms(40));
+    for (direction, times) in [(Direction::In, 1), (Direction::Out, 1), (Direction::Both, 2)] {
+        let trouble = PacketTrouble { direction, delay: ms(40), ..with_clients("n1") };
+        let active = fixture.start(Fault::Packets(trouble)).await;
+        let took = round_trip(&mut client);
+        assert!(took >= ms(40) * times, "{took:?} with {}", active.fault);
+        assert!(reachable(fixture.node("n1")).await, "a new connection can be made");
+        fixture.stop(active).await;
+        let took = round_trip(&mut client);
+        assert!(took < ms(40), "{took:?} after {direction:?}");
+    }
+}
+
+async fn clients_past_the_switch() {
+    let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
+    for direction in [Direction::In, Direction::Out] {
+        let fault = Fault::Packets(PacketTrouble { direction, corrupt: 50, ..with_clients("n1") });
+        let active = fixture.start(fault.clone()).await;
+        ip("route del default table 42");
+        let error = fixture.cluster.stop(active).await.expect_err("it had not lasted");
+        assert!(error.to_string().contains("packets were damaged, and 50 % should be"), "{error}");
+        let error = fixture.try_to(&fault).await.expect_err("nothing is damaged");
+        assert!(matches!(error, FaultError::NoReceipt { .. }), "{error}");
+        ip("route add default dev grudge-tun src 10.42.0.254 table 42");
+    }
+}
+
+async fn clients_cut_in_trouble() {
+    let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
+    let delayed = PacketTrouble { delay: ms(20), targets: Targets::All, ..with_clients("n1") };
+    let delayed = fixture.start(Fault::Packets(delayed)).await;
+    let cut = fixture.start(Fault::Partition(Shape::LeaderFromClients)).await;
+    let Evidence::Links { silent, passing } = &cut.receipt.evidence else { panic!("{:?}", cut.receipt) };
+    assert_eq!((silent.len(), *passing), (2, 10));
+    assert!(!reachable(fixture.node("n1")).await && reachable(fixture.node("n2")).await);
+    let Evidence::Packets { troubled, unmeasured, calm, .. } = fixture.stop(delayed).await else {
+        panic!("packets are proven by packets")
+    };
+    assert_eq!((troubled.len(), unmeasured.len(), calm), (4, 2, 10));
+    fixture.stop(cut).await;
+    assert!(reachable(fixture.node("n1")).await);
+}
+
 async fn ended_early() {
     let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
     for trouble in [PacketTrouble { duplicate: 20, ..all() }, PacketTrouble { delay: ms(20), ..all() }] {
@@ -251,7 +341,7 @@ async fn cut_in_trouble() {
     let Evidence::Packets { troubled, unmeasured, calm, .. } = fixture.stop(delayed).await else {
         panic!("packets are proven by packets")
     };
-    assert_eq!((troubled.len(), unmeasured.len(), calm), (2, 4, 2));
+    assert_eq!((troubled.len(), unmeasured.len(), calm), (2, 4, 8));
     fixture.stop(alone).await;
 }
 
@@ -260,9 +350,9 @@ async fn two_troubles() {
     let first = fixture.start(Fault::Packets(PacketTrouble { loss: 30, ..all() })).await;
     let second = PacketTrouble { peers: vec!["n2".into()], duplicate: 30, ..PacketTrouble::none(nodes(&["n1"])) };
     let second = fixture.start(Fault::Packets(second)).await;
-    assert_eq!(seen(&second.receipt.evidence).1, 0, "all other links are in trouble, too");
+    assert_eq!(seen(&second.receipt.evidence).1, 6, "all other links between nodes are in trouble, too");
     fixture.stop(second).await;
-    assert_eq!(seen(&fixture.stop(first).await).1, 6);
+    assert_eq!(seen(&fixture.stop(first).await).1, 12);
 }
 
 async fn reset() {

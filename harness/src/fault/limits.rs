@@ -36,6 +36,7 @@ impl Fault {
             Fault::Disk { trouble: DiskTrouble::WriteError, .. } => "a write that fails",
             Fault::Disk { trouble: DiskTrouble::FsyncError, .. } => "an fsync that fails",
             Fault::Disk { trouble: DiskTrouble::Flip, .. } => "a bit that flips",
+            Fault::Packets(trouble) if trouble.is_about_clients() => "trouble with packets between nodes and clients",
             Fault::Packets(PacketTrouble { corrupt: 1.., .. }) => "a damaged packet",
             Fault::Packets(PacketTrouble { rate: Some(_), .. }) => "a limit of the rate",
             _ => return Ok(()),

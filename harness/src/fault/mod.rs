@@ -49,8 +49,9 @@ use crate::net::Links;
 ///
 /// In a file: `partition = "halves"`, `kill = "leader"`, `pause = { nodes = ["n1", "n4"] }`,
 /// `clock = { targets = "one", change = { jump = "-3s" } }`, `disk = { targets = "leader", trouble = "full" }`,
-/// `packets = { targets = "all", loss = 20, jitter = "50ms" }`, `cpu = { targets = "one", percent = 10 }`,
-/// `restart = { targets = "all", manner = "rolling" }`.
+/// `packets = { targets = "all", loss = 20, jitter = "50ms" }`,
+/// `packets = { targets = "leader", peers = ["clients"], direction = "in", delay = "30ms" }`,
+/// `cpu = { targets = "one", percent = 10 }`, `restart = { targets = "all", manner = "rolling" }`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
@@ -91,7 +92,7 @@ pub enum Fault {
         /// Which.
         trouble: DiskTrouble,
     },
-    /// Packets to and from some nodes are lost, late, damaged, or come twice.
+    /// Packets to and from some nodes are lost, late, damaged, or come twice: those of other nodes, or of clients.
     Packets(PacketTrouble),
     /// The connections that some nodes have with others are reset at one moment; new ones can be made.
     Reset(Targets),
@@ -195,7 +196,7 @@ impl DiskTrouble {
 pub struct PacketTrouble {
     /// The nodes at either end of whose links it happens.
     pub targets: Targets,
-    /// Only on their links with these; with every node if there are none.
+    /// Only on their links with these; with every node if there are none. The clients, all together, are `clients`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<String>,
     /// Only to what they send, or receive.
@@ -233,6 +234,12 @@ pub struct PacketTrouble {
 }
 
 impl PacketTrouble {
+    /// Whether it hits packets between clients and nodes.
+    #[must_use]
+    pub fn is_about_clients(&self) -> bool {
+        self.peers.iter().any(|peer| peer == resolve::CLIENTS)
+    }
+
     /// No trouble at all, for these.
     #[must_use]
     pub fn none(targets: Targets) -> PacketTrouble {
@@ -460,8 +467,7 @@ impl Fault {
         match self {
             Fault::Partition(Shape::Node(name)) => vec![name],
             Fault::Partition(Shape::Cuts(cuts)) => {
-                let parties = cuts.iter().flat_map(|(node, deaf_to)| deaf_to.iter().chain([node])).map(String::as_str);
-                parties.filter(|party| *party != resolve::CLIENTS).collect()
+                nodes_of(cuts.iter().flat_map(|(node, deaf_to)| deaf_to.iter().chain([node]))).collect()
             }
             _ => {
                 let targets = match self.targets() {
@@ -472,7 +478,7 @@ impl Fault {
                     Fault::Packets(trouble) => trouble.peers.as_slice(),
                     _ => &[],
                 };
-                targets.iter().chain(peers).map(String::as_str).collect()
+                nodes_of(targets.iter().chain(peers)).collect()
             }
         }
     }
@@ -485,6 +491,11 @@ impl Fault {
             _ => matches!(self.targets(), Some(Targets::Leader | Targets::Followers)),
         }
     }
+}
+
+/// The nodes among those that are named.
+fn nodes_of<'a>(parties: impl Iterator<Item = &'a String>) -> impl Iterator<Item = &'a str> {
+    parties.map(String::as_str).filter(|party| *party != resolve::CLIENTS)
 }
 
 /// What the cluster keeps of a fault in force, and what takes it away: nodes as indices from 0.

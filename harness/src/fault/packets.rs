@@ -99,8 +99,8 @@ fn in_force(inner: &Inner) -> BTreeMap<(usize, usize), Treatment> {
 
 /// The links that are neither treated nor cut.
 fn calm(inner: &Inner, treated: &BTreeMap<(usize, usize), Treatment>, cut: &Links) -> Links {
-    let nodes = inner.replicas.len();
-    let all = (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to)));
+    let clients = inner.replicas.len();
+    let all = (0..=clients).flat_map(|from| (0..=clients).map(move |to| (from, to)));
     all.filter(|link| link.0 != link.1 && !treated.contains_key(link) && !cut.contains(link)).collect()
 }
 

@@ -79,10 +79,13 @@ pub(crate) fn exact(fault: &Fault, meant: &Meant, names: &[String]) -> Fault {
     exact
 }
 
-/// The links whose packets are in trouble.
+/// The links whose packets are in trouble: those with clients only if these are named.
 pub(crate) fn troubled(trouble: &PacketTrouble, targets: impl Iterator<Item = usize>, names: &[String]) -> Links {
-    let peers: Vec<usize> =
-        (0..names.len()).filter(|node| trouble.peers.is_empty() || trouble.peers.contains(&names[*node])).collect();
+    let named = |peer: usize| trouble.peers.iter().any(|name| name == party(peer, names));
+    let peers: Vec<usize> = match trouble.peers.is_empty() {
+        true => (0..names.len()).collect(),
+        false => (0..=names.len()).filter(|peer| named(*peer)).collect(),
+    };
     let mut links = Links::new();
     for node in targets {
         for peer in peers.iter().copied().filter(|peer| *peer != node) {
@@ -363,6 +366,8 @@ mod tests {
         assert_eq!(links(&[], Direction::Both), Links::from([(0, 1), (1, 0), (0, 2), (2, 0)]));
         assert_eq!(links(&[], Direction::Out), Links::from([(0, 1), (0, 2)]));
         assert_eq!(links(&["n1", "n3"], Direction::In), Links::from([(2, 0)]), "nobody has a link with itself");
+        assert_eq!(links(&["clients"], Direction::Both), Links::from([(0, 3), (3, 0)]));
+        assert_eq!(links(&["n2", "clients"], Direction::Out), Links::from([(0, 1), (0, 3)]));
     }
 
     #[test]

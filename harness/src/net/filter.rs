@@ -18,7 +18,7 @@ use tokio::process::Command;
 
 use super::link::Space;
 use super::probe::Probes;
-use super::{HUB, Links, NetError};
+use super::{HUB, Links, NetError, address_of};
 
 /// Our chain, in whichever namespace.
 const CHAIN: &str = "GRUDGE";
@@ -89,17 +89,17 @@ impl Filter {
     }
 
     async fn restore_all(&self, links: &Links, nodes: &[Space], chain: Chain) -> Result<(), NetError> {
-        let address = |index: usize| nodes.get(index).map_or(HUB, |node| node.address);
+        let address = |party: &usize| address_of(*party, nodes.len());
         match self.place {
             FilterPlace::Hub => {
-                let pair = |(from, to): &(usize, usize)| format!("-s {} -d {}", address(*from), address(*to));
+                let pair = |(from, to): &(usize, usize)| format!("-s {} -d {}", address(from), address(to));
                 let rules = ruleset(&["FORWARD", "INPUT", "OUTPUT"], chain, links.iter().map(pair));
                 restore(&self.restore, &rules, None, "the hub").await
             }
             FilterPlace::EachNode => {
                 let each = nodes.iter().enumerate().map(|(node, space)| async move {
                     let matches = links.iter().filter_map(|&(from, to)| match (from, to) {
-                        (from, to) if to == node => Some(format!("-s {}", address(from))),
+                        (from, to) if to == node => Some(format!("-s {}", address(&from))),
                         (from, to) if from == node && to == nodes.len() => Some(format!("-d {HUB}")),
                         _ => None,
                     });

@@ -85,7 +85,7 @@ pub enum NetError {
 /// The network of one cluster. Dropped, its links are deleted; a namespace lives on while a process is in it.
 pub(crate) struct Net {
     /// Dropped, it takes the links with it.
-    _bridge: Bridge,
+    bridge: Bridge,
     nodes: Vec<Space>,
     filter: Filter,
     probes: Probes,
@@ -113,6 +113,16 @@ fn index(address: Ipv4Addr) -> Option<usize> {
     node.then(|| usize::from(last) - 1)
 }
 
+/// The address of a node, or of the clients in a cluster of so many nodes.
+fn address_of(party: usize, nodes: usize) -> Ipv4Addr {
+    if party == nodes { HUB } else { address(party) }
+}
+
+/// The index of whoever has that address: of a node, or of the clients in a cluster of so many nodes.
+fn party(address: Ipv4Addr, nodes: usize) -> Option<usize> {
+    if address == HUB { Some(nodes) } else { index(address) }
+}
+
 impl Net {
     /// Makes the network for this many nodes and tries it: all reach each other, and a cut cuts. With a seed it is made
     /// ready to treat packets, too.
@@ -126,7 +136,7 @@ impl Net {
             Some(seed) => Some(Trouble::up(seed, &bridge, &nodes).await?),
             None => None,
         };
-        let net = Net { _bridge: bridge, nodes, filter, probes, trouble };
+        let net = Net { bridge, nodes, filter, probes, trouble };
         let silent = net.silent(&Links::new()).await;
         if silent.is_empty() {
             Ok(net)
@@ -156,7 +166,7 @@ impl Net {
         let links: Links = treatments.keys().copied().collect();
         // A link is treated before it comes to the switch, and until it has left it.
         trouble.switch.treat(treatments)?;
-        detour::change(&self.nodes, &trouble.detours, &links).await?;
+        detour::change(&self.bridge, &self.nodes, &trouble.detours, &links).await?;
         trouble.detours = links;
         Ok(())
     }
@@ -193,7 +203,7 @@ impl Net {
 
 impl Trouble {
     async fn up(seed: u64, bridge: &Bridge, nodes: &[Space]) -> Result<Trouble, NetError> {
-        let switch = Switch::up(seed).map_err(failed("open /dev/net/tun for the packets' switch"))?;
+        let switch = Switch::up(seed, nodes.len()).map_err(failed("open /dev/net/tun for the packets' switch"))?;
         detour::prepare(bridge).await?;
         let sampler = Arc::new(Mutex::new(Sampler::new(nodes)?));
         Ok(Trouble { switch, sampler, detours: Links::new() })

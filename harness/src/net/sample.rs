@@ -1,7 +1,7 @@
 //! Looking at packets from the inside: what becomes of a numbered burst over a link?
 //!
-//! Each node has a raw socket in its own namespace for a protocol that nothing else uses (253, for experiments: RFC
-//! 3692). No transport drops what is damaged, so a wrong bit is seen as such. Behind a burst follows a sentinel that a
+//! Each node has a raw socket in its own namespace, and the clients have one in the hub, for a protocol that nothing else
+//! uses (253, for experiments: RFC 3692). No transport drops what is damaged, so a wrong bit is seen as such. Behind a burst follows a sentinel that a
 //! switch does not treat: when it has arrived, nothing of the burst is left on the way but what is held up.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::link::{Space, failed, inside};
-use super::{EXEMPT, NetError, index};
+use super::{EXEMPT, HUB, NetError, party};
 
 /// The protocol's number.
 const PROTOCOL: i32 = 253;
@@ -70,7 +70,7 @@ pub(crate) struct Sample {
     pub arriving: (Duration, u64),
 }
 
-/// A raw socket in each node's namespace.
+/// A raw socket in each node's namespace, and after them the clients'.
 pub(super) struct Sampler {
     ears: Vec<(UdpSocket, Ipv4Addr)>,
     rounds: u64,
@@ -108,7 +108,8 @@ impl Sampler {
             let socket = inside(node.namespace.as_fd(), raw_socket);
             socket.map(|socket| (socket, node.address)).map_err(failed(format!("open a raw socket of {}", node.name)))
         };
-        let ears = nodes.iter().map(ear).collect::<Result<_, _>>()?;
+        let mut ears = nodes.iter().map(ear).collect::<Result<Vec<_>, _>>()?;
+        ears.push((raw_socket().map_err(failed("open a raw socket of the hub"))?, HUB));
         Ok(Sampler { ears, rounds: 0, began: Instant::now() })
     }
 
@@ -130,6 +131,8 @@ impl Sampler {
                 }
             }
             all.get_mut(link).expect("it was put there").sent = (began, self.began.elapsed());
+            // What has arrived does not wait for the bursts over other links.
+            self.listen(round, &mut all)?;
         }
         self.await_sentinels(round, &mut all)?;
         self.await_held_up(round, bursts, &mut all)?;
@@ -142,7 +145,8 @@ impl Sampler {
             let missing: Vec<Link> = all.iter().filter(|(_, it)| !it.sentinel).map(|(link, _)| *link).collect();
             let Some((from, to)) = missing.first() else { return Ok(()) };
             if Instant::now() >= deadline {
-                let lost = format!("no packet at all gets from n{} to n{}, which are not cut", from + 1, to + 1);
+                let [from, to] = [from, to].map(|party| self.ears[*party].1);
+                let lost = format!("no packet at all gets from {from} to {to}, and that is not cut");
                 return Err(io::Error::other(lost));
             }
             for link in missing {
@@ -213,6 +217,7 @@ impl Sampler {
                 };
                 let now = self.began.elapsed();
                 let Some((from, payload)) = opened(&packet[..length]) else { continue };
+                let Some(from) = party(from, self.ears.len() - 1) else { continue };
                 if let Some(arrivals) = all.get_mut(&(from, to)) {
                     arrivals.note(round, payload, now);
                 }
@@ -231,10 +236,10 @@ fn raw_socket() -> io::Result<UdpSocket> {
 }
 
 /// The sender and the payload of an IP packet.
-fn opened(packet: &[u8]) -> Option<(usize, &[u8])> {
+fn opened(packet: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
     let header = usize::from(packet.first()? & 0xf) * 4;
     let from: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
-    Some((index(Ipv4Addr::from(from))?, packet.get(header..)?))
+    Some((Ipv4Addr::from(from), packet.get(header..)?))
 }
 
 impl Word {

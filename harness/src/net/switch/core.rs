@@ -74,7 +74,8 @@ struct Lane {
 struct Held {
     due: Duration,
     number: u64,
-    link: Link,
+    /// The link whose lane it is in, if it is in any.
+    link: Option<Link>,
     packet: Vec<u8>,
 }
 
@@ -94,7 +95,7 @@ impl Core {
         let held = std::mem::take(&mut self.held).into_sorted_vec().into_iter().rev();
         self.held = held
             .map(|Reverse(mut held)| {
-                if !self.lanes.contains_key(&held.link) {
+                if !held.link.is_some_and(|link| self.lanes.contains_key(&link)) {
                     held.due = Duration::ZERO;
                 }
                 Reverse(held)
@@ -104,10 +105,7 @@ impl Core {
 
     /// Takes a packet; [`Core::due`] hands it on.
     pub(super) fn receive(&mut self, now: Duration, link: Link, mut packet: Vec<u8>) {
-        let Some(lane) = self.lanes.get_mut(&link) else {
-            self.hold(now, link, packet);
-            return;
-        };
+        let Some(lane) = self.lanes.get_mut(&link) else { return self.pass(now, packet) };
         self.tally.seen += 1;
         if lane.hits(lane.treatment.loss) {
             self.tally.lost += 1;
@@ -128,12 +126,17 @@ impl Core {
         self.tally.late += u64::from(late);
         self.tally.doubled += u64::from(doubled);
         if doubled {
-            self.hold(due, link, packet.clone());
+            self.hold(due, Some(link), packet.clone());
         }
-        self.hold(due, link, packet);
+        self.hold(due, Some(link), packet);
     }
 
-    fn hold(&mut self, due: Duration, link: Link, packet: Vec<u8>) {
+    /// Takes a packet that is in no trouble: it goes on behind all that is due.
+    pub(super) fn pass(&mut self, now: Duration, packet: Vec<u8>) {
+        self.hold(now, None, packet);
+    }
+
+    fn hold(&mut self, due: Duration, link: Option<Link>, packet: Vec<u8>) {
         self.held.push(Reverse(Held { due, number: self.next, link, packet }));
         self.next += 1;
     }
@@ -149,7 +152,7 @@ impl Core {
             return None;
         }
         let Reverse(Held { link, packet, .. }) = self.held.pop()?;
-        if let Some(lane) = self.lanes.get_mut(&link) {
+        if let Some(lane) = link.and_then(|link| self.lanes.get_mut(&link)) {
             lane.holds = lane.holds.saturating_sub(1);
         }
         Some(packet)

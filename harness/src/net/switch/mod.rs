@@ -1,10 +1,13 @@
 //! A switch in user space: what a kernel without `netem` lacks.
 //!
 //! It is one TUN device in the hub with a thread behind it. A node whose packets to another are in trouble is given
-//! that node's address by way of the hub ([`super::detour`]), and the hub sends what comes so into the device:
+//! that node's address by way of the hub ([`super::detour`]), and the hub sends what comes so into the device, as it
+//! does with what is sent to the clients or by them:
 //!
 //! ```text
 //!   n1 ── route to n2 by the hub ──▶ FORWARD ──▶ tun ──▶ core ──▶ tun ──▶ FORWARD ──▶ n2
+//!   n1 ── to the hub itself ───────▶ FORWARD ──▶ tun ──▶ core ──▶ tun ──▶ INPUT ────▶ clients
+//!   clients ───────────────────────▶ OUTPUT ───▶ tun ──▶ core ──▶ tun ──▶ FORWARD ──▶ n1
 //! ```
 //!
 //! So a link that is not in trouble never comes here and costs nothing, and a link that a partition cuts stays cut:

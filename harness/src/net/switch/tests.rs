@@ -168,6 +168,17 @@ fn a_full_lane_drops_and_counts() {
 }
 
 #[test]
+fn a_packet_in_no_trouble_passes_what_is_held_up_and_nothing_else() {
+    let mut core = treated(Treatment { delay: Duration::from_secs(1), ..Treatment::default() });
+    core.receive(Duration::ZERO, A, datagram(1));
+    core.receive(Duration::from_secs(1), B, datagram(2));
+    core.pass(Duration::from_secs(1), datagram(3));
+    core.receive(Duration::from_secs(1), A, datagram(4));
+    let out: Vec<u32> = std::iter::from_fn(|| core.due(Duration::from_secs(1))).map(|packet| number(&packet)).collect();
+    assert_eq!(out, [1, 2, 3]);
+}
+
+#[test]
 fn what_was_held_up_goes_on_when_the_trouble_is_over() {
     let mut core = treated(Treatment { delay: Duration::from_secs(9), ..Treatment::default() });
     core.receive(Duration::ZERO, A, datagram(1));

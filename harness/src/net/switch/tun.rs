@@ -17,7 +17,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 
 use super::core::{Core, Link};
-use crate::net::{EXEMPT, index};
+use crate::net::{EXEMPT, party};
 
 /// The device's name.
 pub(in crate::net) const DEVICE: &str = "grudge-tun";
@@ -39,14 +39,17 @@ struct Shared {
     /// Rung when the thread should look at the core again.
     bell: EventFd,
     done: AtomicBool,
+    /// How many nodes there are.
+    nodes: usize,
 }
 
 impl Switch {
     /// Makes the device in the namespace of the calling thread. It is down and has no route yet.
-    pub(in crate::net) fn up(seed: u64) -> io::Result<Switch> {
+    pub(in crate::net) fn up(seed: u64, nodes: usize) -> io::Result<Switch> {
         let device = device()?;
         let bell = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
-        let shared = Arc::new(Shared { core: Mutex::new(Core::new(seed)), bell, done: AtomicBool::new(false) });
+        let core = Mutex::new(Core::new(seed));
+        let shared = Arc::new(Shared { core, bell, done: AtomicBool::new(false), nodes });
         let ours = Arc::clone(&shared);
         let thread = thread::Builder::new().name("switch".to_owned()).spawn(move || ours.run(device))?;
         Ok(Switch { shared, thread: Some(thread) })
@@ -98,7 +101,7 @@ impl Shared {
         let mut buffer = [0; LONGEST_PACKET];
         while !self.done.load(Ordering::SeqCst) {
             let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
-            let more = read(&mut device, &mut core, &mut buffer, began);
+            let more = self.read(&mut device, &mut core, &mut buffer, began);
             // Once for a whole batch: what becomes due meanwhile goes on in the next round.
             let now = began.elapsed();
             while let Some(packet) = core.due(now) {
@@ -126,27 +129,27 @@ impl Shared {
             Err(error) => Err(error),
         }
     }
-}
 
-/// Hands a batch of packets to the core; true if there may be more.
-fn read(device: &mut File, core: &mut Core, buffer: &mut [u8], began: Instant) -> bool {
-    for _ in 0..BATCH {
-        let packet = match device.read(buffer) {
-            Ok(length) => &buffer[..length],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-            Err(error) => {
-                tracing::warn!("the switch cannot read: {error}");
-                return false;
+    /// Hands a batch of packets to the core; true if there may be more.
+    fn read(&self, device: &mut File, core: &mut Core, buffer: &mut [u8], began: Instant) -> bool {
+        for _ in 0..BATCH {
+            let packet = match device.read(buffer) {
+                Ok(length) => &buffer[..length],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) => {
+                    tracing::warn!("the switch cannot read: {error}");
+                    return false;
+                }
+            };
+            match link(packet, self.nodes) {
+                Some((_, EXEMPT)) => core.pass(began.elapsed(), packet.to_vec()),
+                Some((link, _)) => core.receive(began.elapsed(), link, packet.to_vec()),
+                // Neighbour discovery and the like, of IPv6 on the device itself.
+                None => {}
             }
-        };
-        match link(packet) {
-            Some((_, EXEMPT)) => write(device, packet),
-            Some((link, _)) => core.receive(began.elapsed(), link, packet.to_vec()),
-            // Neighbour discovery and the like, of IPv6 on the device itself.
-            None => {}
         }
+        true
     }
-    true
 }
 
 /// The kernel takes a packet or drops it; it does not make us wait.
@@ -156,11 +159,11 @@ fn write(device: &mut File, packet: &[u8]) {
     }
 }
 
-/// From which node to which, and the type of service; none of what is not IPv4 between nodes.
-fn link(packet: &[u8]) -> Option<(Link, u8)> {
+/// From whom to whom, and the type of service; none of what is not IPv4 between nodes, or a node and the clients.
+fn link(packet: &[u8], nodes: usize) -> Option<(Link, u8)> {
     if packet.len() < 20 || packet[0] >> 4 != 4 {
         return None;
     }
-    let address = |at: usize| index(Ipv4Addr::new(packet[at], packet[at + 1], packet[at + 2], packet[at + 3]));
-    Some(((address(12)?, address(16)?), packet[1]))
+    let address = |at: usize| Ipv4Addr::new(packet[at], packet[at + 1], packet[at + 2], packet[at + 3]);
+    Some(((party(address(12), nodes)?, party(address(16), nodes)?), packet[1]))
 }
