@@ -3,25 +3,13 @@
 //! It is called as they are, by the System V convention: it may use what a called function may use and leaves the rest
 //! as it was. It calls the function that it replaces by way of the first instructions of that, which were moved behind
 //! it ([`super::prologue`]), so the clock is read as fast as ever; where they cannot be moved it makes the system call.
-//! It takes 32 bytes of stack more than the original, needs no other memory than its slots, does no arithmetic but on
-//! integers, and is the same wherever it lies. Of a reading it takes the time first and the slot ([`super::slot`])
-//! afterwards: whoever read an older slot read the time before that slot was replaced.
+//! It takes 32 bytes of stack more than the original, needs no other memory than its slots ([`super::slot`]), which
+//! nobody changes while it runs, does no arithmetic but on integers, and is the same wherever it lies.
 
-use super::slot::{MOMENTS, MONOTONIC, NUMBER_AGAIN, STRIDE, WALL};
+use super::slot::{self, MOMENTS, MONOTONIC, STRIDE, WALL};
 
-const WALL_CLOCKS: u32 = bits(&[
-    nix::libc::CLOCK_REALTIME,
-    nix::libc::CLOCK_REALTIME_COARSE,
-    nix::libc::CLOCK_REALTIME_ALARM,
-    nix::libc::CLOCK_TAI,
-]);
-const MONOTONIC_CLOCKS: u32 = bits(&[
-    nix::libc::CLOCK_MONOTONIC,
-    nix::libc::CLOCK_MONOTONIC_RAW,
-    nix::libc::CLOCK_MONOTONIC_COARSE,
-    nix::libc::CLOCK_BOOTTIME,
-    nix::libc::CLOCK_BOOTTIME_ALARM,
-]);
+const WALL_CLOCKS: u32 = bits(&slot::WALL_CLOCKS);
+const MONOTONIC_CLOCKS: u32 = bits(&slot::MONOTONIC_CLOCKS);
 
 const fn bits(clocks: &[i32]) -> u32 {
     let (mut set, mut index) = (0, 0);
@@ -63,7 +51,7 @@ std::arch::global_asm!(
     "jnz 9f",
     "cmp edi, 11",
     "ja 9f",
-    // r8: where the courses of its group are in a slot
+    // r8: where the path of its group is in a slot
     "mov r8d, {WALL}",
     "mov ecx, {WALL_CLOCKS}",
     "bt ecx, edi",
@@ -76,41 +64,33 @@ std::arch::global_asm!(
     "2:",
     "imul r11, [rsi], 1000000000",
     "add r11, [rsi + 8]",
-    // r9: the slot in use; r10: its number; rcx: the time since its moment
-    "3:",
+    // r9: the slot in use; rcx: the time since its moment
     "movzx r9d, byte ptr [rip + .Lclock_selector]",
-    "shl r9d, 8",
+    "imul r9d, r9d, {STRIDE}",
     "lea rcx, [rip + .Lclock_slots]",
     "add r9, rcx",
-    "mov r10, [r9 + {NUMBER_AGAIN}]",
     "mov rcx, r11",
     "sub rcx, [r9 + rdi * 8 + {MOMENTS}]",
-    "js 4f",
-    // rax: the deviation, after the moment
-    "mov rax, [r9 + r8 + 24]",
+    // rax: the deviation, by the one slope or, before the moment, by the other
+    "mov rax, [r9 + r8 + 16]",
+    "cmovs rax, [r9 + r8]",
     "imul rcx",
     "shrd rax, rdx, 32",
-    "add rax, [r9 + r8 + 16]",
-    "mov rsi, [r9 + r8 + 40]",
+    "add rax, [r9 + r8 + 8]",
+    // which strobes from the moment on
+    "test rcx, rcx",
+    "js 3f",
+    "mov rsi, [r9 + r8 + 32]",
     "test rsi, rsi",
-    "jz 5f",
+    "jz 3f",
     "xchg rax, rcx",
     "xor edx, edx",
     "div rsi",
     "test al, 1",
     "mov rax, rcx",
-    "jnz 5f",
-    "add rax, [r9 + r8 + 32]",
-    "jmp 5f",
-    // and before it
-    "4:",
-    "mov rax, [r9 + r8 + 8]",
-    "imul rcx",
-    "shrd rax, rdx, 32",
-    "add rax, [r9 + r8]",
-    "5:",
-    "cmp r10, [r9]",
-    "jne 3b",
+    "jnz 3f",
+    "add rax, [r9 + r8 + 24]",
+    "3:",
     "test rax, rax",
     "jz 9f",
     "add rax, r11",
@@ -180,7 +160,6 @@ std::arch::global_asm!(
     WALL = const WALL,
     MONOTONIC = const MONOTONIC,
     MOMENTS = const MOMENTS,
-    NUMBER_AGAIN = const NUMBER_AGAIN,
     WALL_CLOCKS = const WALL_CLOCKS,
     MONOTONIC_CLOCKS = const MONOTONIC_CLOCKS,
     SYS_GETTIMEOFDAY = const nix::libc::SYS_gettimeofday,

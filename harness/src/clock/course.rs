@@ -41,12 +41,8 @@ impl Course {
     #[must_use]
     pub fn deviation(&self, since: i64) -> i64 {
         let wrong = self.span != 0 && since >= 0 && (since.unsigned_abs() / self.span).is_multiple_of(2);
-        self.steady(since) + if wrong { self.strobe } else { 0 }
-    }
-
-    /// The same without the strobe.
-    pub(super) fn steady(&self, since: i64) -> i64 {
-        self.ahead + ((i128::from(self.slope) * i128::from(since)) >> 32) as i64
+        let drifted = ((i128::from(self.slope) * i128::from(since)) >> 32) as i64;
+        self.ahead + drifted + if wrong { self.strobe } else { 0 }
     }
 }
 

@@ -1,7 +1,8 @@
 //! `grudge clock`: a process for one order, because the harness is the parent of the replicas, and a parent that waits
 //! for children cannot also be their tracer. One request on standard input, one answer on standard output, as JSON.
 //!
-//! It can be killed at any moment. The clocks of its processes are then right, or as they were, or as was asked.
+//! It can be killed at any moment. The clocks of its processes are then right, or about to be, or as they were, or as
+//! was asked.
 
 use std::io::{self, Read, Write};
 use std::process::Stdio;

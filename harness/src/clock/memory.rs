@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use nix::unistd::Pid;
 
-/// Its memory as a file. It can be written to without stopping the process, whatever its pages allow itself.
+/// Its memory as a file. It can be written to whatever its pages allow the process itself.
 pub(super) struct Memory {
     pid: Pid,
     file: File,

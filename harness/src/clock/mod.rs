@@ -3,18 +3,20 @@
 //! Programs ask the time of the vDSO, a few functions that the kernel maps into each process: C and Rust by way of the
 //! C library, the JVM likewise, Go by itself. Each process has a copy of its own as soon as somebody writes to it. So a
 //! jump ([`hook`]) is put where `clock_gettime`, `gettimeofday` and `time` begin, to code ([`code`]) that calls the
-//! original and adds what its parameters say ([`slot`], [`course`]). Parameters are changed without stopping anybody.
-//! The jumps are put in while all threads are held outside ([`surgery`], [`patient`]), by a process of its own
-//! ([`helper`], [`ward`]), and what comes of it is read through the target's own bytes ([`worn`]).
+//! original and adds what its parameters say ([`slot`], [`course`]). Jumps and parameters are put in ([`patient`]) while
+//! all threads of all processes concerned are held outside ([`surgery`]), by a process of its own ([`helper`],
+//! [`ward`]), and what comes of it is read through the target's own bytes ([`worn`]).
 //!
 //! **Which clocks.** Two groups, each with a course of its own: the wall clock (`CLOCK_REALTIME`, its coarse twin,
 //! `CLOCK_TAI`, `gettimeofday`, `time`) and the monotonic clock (`CLOCK_MONOTONIC`, its coarse twin,
 //! `CLOCK_MONOTONIC_RAW`, `CLOCK_BOOTTIME`). Clocks that count processor time are left alone.
 //!
-//! **A monotonic clock never goes backwards**, in any thread, also while it is changed: its courses join at a moment
-//! that is set before it comes. At the end one that is behind leaps, as if the process had been stopped; one that is
-//! ahead goes at half speed until true time has caught up. It does not keep its surplus, because the kernel, which
-//! knows nothing of it, would make every wait until an absolute time longer by as much, long after the fault.
+//! **A monotonic clock never goes backwards**, in any thread, also while it is changed: nobody asks for the time
+//! between the moment at which two courses join and when the new one is in force. At the end one that is behind leaps,
+//! as if the process had been stopped; one that is ahead goes at half speed until true time has caught up. It does not
+//! keep its surplus, because the kernel, which knows nothing of it, would make every wait until an absolute time longer
+//! by as much, long after the fault. In a process that is started while clocks are wrong it begins to be wrong when it
+//! is turned: until then the process has seen the truth.
 //!
 //! **What is not reached**: a system call made without the vDSO sees the true time, and so does the kernel when it is
 //! given an absolute time to wait for (`clock_nanosleep`, a futex with a deadline, a timer). The JVM waits like that by
@@ -55,7 +57,7 @@ mod worn;
 
 pub use course::{Course, Dial};
 pub use helper::{COMMAND, ask, serve};
-pub use order::{Answer, Clock, Look, Order, Reading, Request, Seen};
+pub use order::{Answer, Clock, Look, Order, Reading, Request, Seen, Since};
 
 #[cfg(target_arch = "x86_64")]
 use ward::obey;

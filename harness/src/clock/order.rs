@@ -19,27 +19,45 @@ pub struct Request {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
-    /// The clocks go so, from a moment on.
+    /// The clocks go so, from a moment on, which is the same for all. It is refused where a monotonic clock would go
+    /// backwards.
     Turn {
         /// How.
         dial: Dial,
-        /// The moment in nanoseconds of true monotonic time; if absent, as soon as all can change at once.
+        /// When the courses of the wall clocks have begun, in nanoseconds of true monotonic time, if not at that moment.
         since: Option<i64>,
     },
     /// Nothing is changed.
     Read {
-        /// The moment that readings count from.
-        since: i64,
+        /// The moments that readings count from.
+        since: Since,
     },
     /// The clocks are right again, and every byte is as it was. A monotonic clock that is ahead goes at half speed
     /// until true time has caught up, and that is waited for; one that is behind leaps.
     Right,
 }
 
+/// When courses have begun, in nanoseconds of true monotonic time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Since {
+    /// Those of wall clocks.
+    pub wall: i64,
+    /// Those of monotonic clocks.
+    pub monotonic: i64,
+}
+
+impl Since {
+    /// That of one clock.
+    #[must_use]
+    pub fn of(self, clock: Clock) -> i64 {
+        if clock.is_wall() { self.wall } else { self.monotonic }
+    }
+}
+
 /// How clocks are read.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Look {
-    /// Not before so many nanoseconds after the moment.
+    /// Not before so many nanoseconds after the monotonic clocks' moment.
     pub after: i64,
     /// The wall clock for so many nanoseconds, to see it strobe.
     pub during: i64,
@@ -48,8 +66,8 @@ pub struct Look {
 /// What was done and seen.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Answer {
-    /// The moment that readings count from, in nanoseconds of true monotonic time.
-    pub since: i64,
+    /// The moments that readings count from.
+    pub since: Since,
     /// Of each process what was seen, or a sentence about what went wrong.
     pub seen: Vec<Result<Seen, String>>,
 }
@@ -113,7 +131,7 @@ impl Clock {
 pub struct Reading {
     /// Which clock.
     pub clock: Clock,
-    /// The true time on that clock since the moment that was asked about: not before, and not after.
+    /// The true time on that clock since its moment: not before, and not after.
     pub since: (i64, i64),
     /// How far it was ahead of the truth: at least, and at most.
     pub ahead: (i64, i64),

@@ -1,22 +1,16 @@
 //! Orders carried out, on several processes at one moment.
 
-use nix::libc;
 use nix::unistd::Pid;
 
-use super::course::{Course, Dial};
+use super::course::Dial;
 use super::hook::Hook;
-use super::order::{Answer, Clock, Order, Request, Seen};
-use super::patient::{Patient, moments};
-use super::slot::Slot;
+use super::order::{Answer, Clock, Order, Request, Seen, Since};
+use super::patient::Patient;
+use super::slot::{MONOTONIC_CLOCKS, Slot, Times};
+use super::surgery::{self, Body, Held};
 use super::truth;
 use super::worn::Worn;
 
-/// How far ahead a change is set, in nanoseconds; the next try, if that was too soon, is set twice as far.
-const LEAD: i64 = 4_000_000;
-/// How often that is tried.
-const TRIES: u32 = 8;
-/// A monotonic clock that is ahead loses half a nanosecond in each, until it is right.
-const CATCHING_UP: i64 = -(1 << 31);
 /// How far the coarse clocks may lag: two ticks of the slowest kernel.
 const LAG: i64 = 20_000_000;
 
@@ -25,23 +19,11 @@ pub(super) fn obey(request: &Request) -> Result<Answer, String> {
     let hook = Hook::for_this_kernel()?;
     let mut ward = Ward::of(&request.pids, &hook);
     let since = match &request.order {
-        Order::Turn { dial, since: None } => {
-            ward.each(Patient::hook);
-            ward.turn(|_, _| *dial)
-        }
-        Order::Turn { dial, since: Some(since) } => {
-            ward.each(Patient::hook);
-            ward.each(|patient| patient.turn(&Slot::default(), dial, moments(*since)));
-            *since
-        }
+        Order::Turn { dial, since } => ward.turn(dial, *since),
         Order::Read { since } => *since,
-        Order::Right => {
-            ward.catch_up();
-            ward.each(Patient::unhook);
-            truth::monotonic()
-        }
+        Order::Right => ward.right(),
     };
-    truth::sleep_until(since + request.look.after);
+    truth::sleep_until(since.monotonic + request.look.after);
     let seen = ward.0.iter().map(|patient| see(patient.as_ref()?, &hook, since, request.look.during));
     Ok(Answer { since, seen: seen.collect() })
 }
@@ -62,55 +44,65 @@ impl<'a> Ward<'a> {
         }
     }
 
-    /// Changes the clocks of all at one moment, to what is said of each and the moment; answers the moment.
-    fn turn(&mut self, to: impl Fn(&Slot, i64) -> Dial) -> i64 {
-        let mut slots = Vec::new();
-        self.each(|patient| patient.slot().map(|slot| slots.push((patient.pid, slot))));
-        let mut lead = LEAD;
-        for _ in 0..TRIES {
-            let moment = truth::monotonic() + lead;
-            let on_every_clock = moments(moment);
-            self.each(|patient| {
-                let slot = slots.iter().find(|(pid, _)| *pid == patient.pid).map(|(_, slot)| slot);
-                slot.map_or(Ok(()), |slot| patient.turn(slot, &to(slot, moment), on_every_clock))
-            });
-            if truth::monotonic() < moment {
-                truth::sleep_until(moment);
-                return moment;
-            }
-            lead *= 2;
-        }
-        self.each(|_| Err("this machine is too busy to turn several clocks at one moment".to_owned()));
-        truth::monotonic()
+    /// Holds all that can be held.
+    fn hold(&mut self) -> Vec<Held> {
+        let bodies: Vec<Body<'_>> = self.0.iter().flatten().map(Patient::body).collect();
+        let mut outcomes = surgery::hold(&bodies).into_iter();
+        let mut all = Vec::new();
+        self.each(|_| outcomes.next().expect("one for each body").map(|held| all.push(held)));
+        all
     }
 
-    /// Makes all clocks right, the monotonic ones without going backwards.
-    fn catch_up(&mut self) {
-        let ahead_at = |slot: &Slot, moment: i64| {
-            let passed = moment - slot.moments[usize::try_from(libc::CLOCK_MONOTONIC).expect("a small number")];
-            slot.monotonic.after.deviation(passed)
-        };
-        let right_by = self.turn(|slot, moment| match ahead_at(slot, moment) {
-            ahead @ 1.. => {
-                Dial { wall: Course::RIGHT, monotonic: Course { ahead, slope: CATCHING_UP, ..Course::RIGHT } }
+    /// Changes the clocks of all at one moment; answers from when on they go so. The courses of the wall clocks may
+    /// have begun before that.
+    fn turn(&mut self, dial: &Dial, wall: Option<i64>) -> Since {
+        let offsets = Times::of_each(truth::offset);
+        let held = self.hold();
+        let now = Times::of_each(truth::now);
+        let moment = truth::monotonic();
+        let since = Since { wall: wall.unwrap_or(moment), monotonic: moment };
+        let moments = Times::of_each(|clock| {
+            if MONOTONIC_CLOCKS.contains(&clock) {
+                // However well clocks can be compared: it was not before what they have shown.
+                (since.monotonic + offsets.on(clock)).max(now.on(clock))
+            } else {
+                since.wall + offsets.on(clock)
             }
-            _ => Dial::RIGHT,
         });
-        let mut last = right_by;
-        self.each(|patient| {
-            let slot = patient.slot()?;
-            let right_at = right_by + 2 * slot.monotonic.after.ahead;
-            last = last.max(right_at);
-            if right_at == right_by { Ok(()) } else { patient.turn(&slot, &Dial::RIGHT, moments(right_at)) }
-        });
-        truth::sleep_until(last + LAG);
+        let slot = Slot::turned(dial, moments);
+        self.each(|patient| patient.turn(&slot, &now));
+        drop(held);
+        since
+    }
+
+    /// Makes all clocks right, the monotonic ones without going backwards, and leaves nothing behind; answers since
+    /// when that is so.
+    fn right(&mut self) -> Since {
+        loop {
+            let held = self.hold();
+            let now = Times::of_each(truth::now);
+            let mut longest = 0;
+            self.each(|patient| match patient.slot()?.caught_up(&now) {
+                Some((slot, left)) => {
+                    longest = longest.max(left);
+                    patient.turn(&slot, &now)
+                }
+                None => patient.unhook(),
+            });
+            drop(held);
+            let moment = truth::monotonic();
+            if longest == 0 {
+                return Since { wall: moment, monotonic: moment };
+            }
+            truth::sleep_until(moment + longest + LAG);
+        }
     }
 }
 
 /// Reads all clocks of a process by its own code.
-fn see(patient: &Patient<'_>, hook: &Hook, since: i64, during: i64) -> Result<Seen, String> {
+fn see(patient: &Patient<'_>, hook: &Hook, since: Since, during: i64) -> Result<Seen, String> {
     let worn = Worn::put_on(&patient.bytes()?, &hook.pristine)?;
-    let readings = Clock::ALL.into_iter().map(|clock| worn.read(clock, since)).collect();
+    let readings = Clock::ALL.into_iter().map(|clock| worn.read(clock, since.of(clock))).collect();
     let flips = worn.flips(during);
     drop(worn);
     // A process that ended meanwhile was not seen to have these clocks.

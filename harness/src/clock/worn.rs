@@ -30,15 +30,6 @@ impl Clock {
         }
     }
 
-    /// The same without the lag of a clock that is only set at every tick.
-    fn fine(self) -> c_int {
-        match self {
-            Clock::RealtimeCoarse | Clock::Time => libc::CLOCK_REALTIME,
-            Clock::MonotonicCoarse => libc::CLOCK_MONOTONIC,
-            other => other.number(),
-        }
-    }
-
     /// Nanoseconds that it does not show.
     fn grain(self) -> i64 {
         match self {
@@ -107,7 +98,7 @@ impl<'a> Worn<'a> {
     /// The shortest of some looks at a clock, with the time since a moment of true monotonic time.
     pub(super) fn read(&self, clock: Clock, moment: i64) -> Reading {
         const LOOKS: usize = 8;
-        let moment = moment + truth::offset(clock.fine());
+        let moment = moment + truth::offset(clock.number());
         let look = |_| {
             let before = truth::now(clock.number());
             let shown = self.shown(clock);

@@ -1,12 +1,13 @@
 //! Clocks of processes: turned, read through the processes' own code, and right again.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use procfs::process::{ProcState, Process as Entry};
 
 use super::{ClockChange, ClockRead, Clocks, Evidence, FaultError, Hand, InForce, Receipt, processes};
-use crate::clock::{Answer, Clock, Course, Dial, Look, Order, Reading, Request, Seen, ask};
+use crate::clock::{Answer, Clock, Course, Dial, Look, Order, Reading, Request, Seen, Since, ask};
 use crate::cluster::Inner;
 use crate::cluster::replica::Replica;
 
@@ -26,14 +27,15 @@ const SPANS: i64 = 8;
 pub(crate) struct Turned {
     pub nodes: Vec<usize>,
     pub dial: Dial,
-    /// The moment from which on, in nanoseconds of true monotonic time.
-    since: i64,
+    /// When the courses of each node have begun. Monotonic clocks of a node that was started again are wrong only since
+    /// then.
+    since: BTreeMap<usize, Since>,
 }
 
 impl Turned {
     /// What is asked for, not yet done.
     pub(super) fn new(nodes: Vec<usize>, change: ClockChange, of: Clocks) -> Turned {
-        Turned { nodes, dial: dial(change, of), since: 0 }
+        Turned { nodes, dial: dial(change, of), since: BTreeMap::new() }
     }
 }
 
@@ -93,19 +95,20 @@ async fn turn_and_read(
     let patients = patients(inner, nodes);
     let order = Order::Turn { dial: turned.dial, since };
     let answer = order_all(&patients, order, look(&turned.dial), fault).await?;
-    turned.since = answer.since;
+    turned.since.extend(nodes.iter().map(|node| (*node, answer.since)));
     judged(&patients, answer, &turned.dial, fault)
 }
 
 /// Turns the clocks of processes that were started again while their nodes' clocks are wrong.
 pub(super) async fn renew(inner: &mut Inner, nodes: &[usize]) -> Result<(), FaultError> {
-    let faults: Vec<Turned> = inner.in_force.values().filter_map(InForce::turned).cloned().collect();
-    for mut turned in faults {
+    let faults = inner.in_force.iter().filter_map(|(id, in_force)| Some((*id, in_force.turned()?.clone())));
+    for (id, mut turned) in faults.collect::<Vec<_>>() {
         let again: Vec<usize> = turned.nodes.iter().copied().filter(|node| nodes.contains(node)).collect();
-        if !again.is_empty() {
+        if let Some(node) = again.first() {
             let fault = format!("clock of {} after a restart", inner.called(&again));
-            let since = Some(turned.since);
-            turn_and_read(inner, &mut turned, &again, since, &fault).await?;
+            let wall = turned.since[node].wall;
+            turn_and_read(inner, &mut turned, &again, Some(wall), &fault).await?;
+            inner.in_force.insert(id, InForce::Clock(turned));
         }
     }
     Ok(())
@@ -114,20 +117,27 @@ pub(super) async fn renew(inner: &mut Inner, nodes: &[usize]) -> Result<(), Faul
 /// Checks that these clocks were wrong to the end, as they should be, puts them right, and reads them. A node that is
 /// down has no clock.
 pub(super) async fn right(inner: &Inner, turned: &Turned, decided: Instant) -> Result<Receipt, FaultError> {
-    let Turned { nodes, dial, since } = turned;
+    let nodes = &turned.nodes;
     let fault = format!("clock of {}", inner.called(nodes));
+    let lasted = lasted(inner, turned, &fault).await;
     let patients = patients(inner, nodes);
-    let look = Look { after: 0, ..look(dial) };
-    let lasted = match order_all(&patients, Order::Read { since: *since }, look, &fault).await {
-        Ok(answer) => judged(&patients, answer, dial, &format!("{fault}, at its end,")),
-        Err(error) => Err(error),
-    };
     let healing = format!("end of {fault}");
     let answer = order_all(&patients, Order::Right, Look::default(), &healing).await?;
     let reads = judged(&patients, answer, &Dial::RIGHT, &healing)?;
     lasted?;
     let awake: Vec<usize> = nodes.iter().copied().filter(|node| inner.replicas[*node].ended().is_none()).collect();
     Ok(Receipt::new(inner.names_of(&awake), Evidence::Clocks(reads), decided))
+}
+
+/// Whether the clocks are still as wrong as they should be.
+async fn lasted(inner: &Inner, turned: &Turned, fault: &str) -> Result<(), FaultError> {
+    let look = Look { after: 0, ..look(&turned.dial) };
+    for (node, since) in &turned.since {
+        let patients = patients(inner, &[*node]);
+        let answer = order_all(&patients, Order::Read { since: *since }, look, fault).await?;
+        judged(&patients, answer, &turned.dial, &format!("{fault}, at its end,"))?;
+    }
+    Ok(())
 }
 
 /// A process whose clocks are turned.

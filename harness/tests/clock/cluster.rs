@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use grudge::clock::{Dial, Look, Order, Request, ask};
+use grudge::clock::{Clock, Dial, Look, Order, Request, Seen, Since, ask};
 use grudge::cluster::Cluster;
 use grudge::fault::{Active, ClockChange, ClockRead, Clocks, Evidence, Fault, FaultError, Receipt, Targets};
 use jiff::SignedDuration;
@@ -26,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
         trial("clock_faults_have_receipts_at_both_ends", receipts),
         trial("a_monotonic_clock_that_was_ahead_has_been_caught_up_with_at_the_end", caught_up),
         trial("a_node_that_is_restarted_has_its_wrong_clock_again", restarted),
+        trial("a_node_that_is_restarted_drifts_on_with_a_monotonic_clock_of_its_own", restarted_while_drifting),
         trial("a_node_that_is_down_at_the_end_has_no_clock", down_at_the_end),
         trial("a_paused_node_gets_its_right_clock_back", paused),
         trial("a_clock_that_is_wrong_already_is_left_alone", wrong_already),
@@ -123,11 +124,32 @@ async fn restarted() {
     let turned = fixture.start(clock(Targets::All, HOUR_AHEAD)).await;
     let killed = fixture.start(Fault::Kill(node("n1"))).await;
     let Evidence::Restarted(new) = fixture.stop(killed).await.evidence else { panic!("n1 was restarted") };
-    let look = Request { pids: vec![new[0].pid], order: Order::Read { since: 0 }, look: Look::default() };
+    let look =
+        Request { pids: vec![new[0].pid], order: Order::Read { since: Since::default() }, look: Look::default() };
     let seen = ask(&look).await.expect("clocks can be read").seen.remove(0).expect("n1 lives");
     let wall = seen.readings[0].ahead;
     assert!(wall.0 > 3_599_000_000_000 && wall.1 < 3_601_000_000_000, "{seen:?}");
     assert_eq!(ahead(&fixture.stop(turned).await), [(0, 0); 3]);
+}
+
+async fn restarted_while_drifting() {
+    let mut fixture = Fixture::three().await;
+    let slow = fixture.start(clock(Targets::All, ClockChange::Drift(-50_000))).await;
+    let killed = fixture.start(Fault::Kill(node("n1"))).await;
+    let Evidence::Restarted(new) = fixture.stop(killed).await.evidence else { panic!("n1 was restarted") };
+    let pids = vec![new[0].pid, reads(&slow.receipt)[1].pid];
+    let look = Request { pids, order: Order::Read { since: Since::default() }, look: Look::default() };
+    let seen = ask(&look).await.expect("clocks can be read").seen;
+    let lead = |seen: Result<Seen, String>| {
+        let readings = seen.expect("both live").readings;
+        let ahead = |clock| readings.iter().find(|reading| reading.clock == clock).expect("all are read").ahead.0;
+        ahead(Clock::Monotonic) - ahead(Clock::Realtime)
+    };
+    let leads: Vec<i64> = seen.into_iter().map(lead).collect();
+    assert!(leads[0] > 500_000, "n1's monotonic clock was right for 20 ms when its wall clock was slow: {leads:?}");
+    assert!(leads[1].abs() < 500_000, "n2's clocks have become slow together: {leads:?}");
+    // Until the end the clocks of each node go as they should, or there is no receipt.
+    assert_eq!(ahead(&fixture.stop(slow).await), [(0, 0); 3]);
 }
 
 async fn down_at_the_end() {
@@ -232,7 +254,7 @@ async fn taken_out() {
 
 async fn set_right() {
     let mut fixture = Fixture::three().await;
-    for change in [HOUR_AHEAD, ClockChange::Drift(50_000), STROBE] {
+    for change in [HOUR_AHEAD, ClockChange::Drift(-50_000), STROBE] {
         let active = fixture.start(clock(node("n2"), change)).await;
         let pids = reads(&active.receipt).iter().map(|read| read.pid).collect();
         let behind_the_back = Order::Turn { dial: Dial::RIGHT, since: None };

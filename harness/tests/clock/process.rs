@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use grudge::clock::{Answer, COMMAND, Clock, Course, Dial, Look, Order, Request, Seen, ask};
+use grudge::clock::{Answer, COMMAND, Clock, Course, Dial, Look, Order, Request, Seen, Since, ask};
 use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -43,7 +43,7 @@ async fn order(pids: &[i32], order: Order, look: Look) -> Answer {
 }
 
 /// Orders it of one process that is expected to live.
-async fn order_one(pid: i32, what: Order, after: i64) -> (i64, Seen) {
+async fn order_one(pid: i32, what: Order, after: i64) -> (Since, Seen) {
     let answer = order(&[pid], what, Look { after, during: 100_000_000 }).await;
     let seen = answer.seen.into_iter().next().expect("one process was named");
     (answer.since, seen.unwrap_or_else(|error| panic!("{error}")))
@@ -81,7 +81,7 @@ async fn as_asked() {
     let strobe = Course::strobe(200_000_000, 5_000_000);
     let (since, seen) = order_one(pid, turn(wall(strobe)), TICKS).await;
     assert!((15..=21).contains(&seen.flips), "twenty flips in 100 ms, and none unseen but by a held-up look: {seen:?}");
-    assert!(is_ahead(&seen, Clock::Monotonic, 0), "a strobe leaves the monotonic clock alone: {since}, {seen:?}");
+    assert!(is_ahead(&seen, Clock::Monotonic, 0), "a strobe leaves the monotonic clock alone: {since:?}, {seen:?}");
     let (_, seen) = order_one(pid, Order::Right, 0).await;
     assert!(Clock::ALL.iter().all(|clock| is_ahead(&seen, *clock, 0)), "{seen:?}");
     assert!(busy.say().ahead.abs() < 1_000.0, "the process itself sees it");

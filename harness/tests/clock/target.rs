@@ -2,9 +2,9 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio, exit};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::libc;
 
@@ -12,6 +12,9 @@ use nix::libc;
 const BUSY: &str = "busy-with-the-time";
 /// How many threads ask.
 const THREADS: usize = 4;
+/// The monotonic clocks that it asks.
+const MONOTONIC: [libc::clockid_t; 4] =
+    [libc::CLOCK_MONOTONIC, libc::CLOCK_MONOTONIC_COARSE, libc::CLOCK_MONOTONIC_RAW, libc::CLOCK_BOOTTIME];
 /// How wrong the wall clock may be made by a test.
 const FURTHEST: i128 = 2 * 3_600 * 1_000_000_000;
 
@@ -54,7 +57,7 @@ impl Busy {
         let mut line = String::new();
         self.answers.read_line(&mut line).expect("it writes lines");
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [asked, ahead] = words.as_slice() else { panic!("the target says: {line:?}") };
+        let [asked, ahead] = words.as_slice() else { panic!("the target has ended, or says: {line:?}") };
         Said { asked: asked.parse().expect("a number"), ahead: ahead.parse().expect("a number") }
     }
 }
@@ -72,8 +75,9 @@ pub fn busy_if_asked() {
         return;
     }
     let asked: &'static AtomicU64 = Box::leak(Box::default());
+    let latest: &'static [AtomicI64; MONOTONIC.len()] = Box::leak(Box::default());
     for _ in 0..THREADS {
-        thread::spawn(move || watch(asked));
+        thread::spawn(|| watch(asked, latest));
     }
     for line in std::io::stdin().lines() {
         drop(line);
@@ -83,28 +87,40 @@ pub fn busy_if_asked() {
     exit(0);
 }
 
-/// Asks for the time for ever. A monotonic clock that goes backwards, or a wall clock that shows what no test asks for,
-/// ends the process.
-fn watch(asked: &AtomicU64) {
-    let mut last = Instant::now();
+/// Asks for the time for ever. A monotonic clock that shows less than it has shown to any thread, or a wall clock that
+/// shows what no test asks for, ends the process.
+fn watch(asked: &AtomicU64, latest: &[AtomicI64; MONOTONIC.len()]) {
     loop {
-        // Two times out of three it is inside the clock's code; a third thing to do are system calls.
+        // It is mostly inside the clock's code; another thing to do are system calls.
         for _ in 0..100 {
-            let now = Instant::now();
-            fail_if(now < last, "the monotonic clock went backwards");
-            last = now;
-            fail_if((wall() - true_wall()).abs() > FURTHEST, "the wall clock shows what nobody asked for");
+            for (clock, latest) in MONOTONIC.into_iter().zip(latest) {
+                let shown_before = latest.load(Ordering::SeqCst);
+                let shown = now(clock);
+                end_if(shown < shown_before, || {
+                    format!("clock {clock} went backwards by {} ms", (shown_before - shown) as f64 / 1e6)
+                });
+                latest.fetch_max(shown, Ordering::SeqCst);
+            }
+            let ahead = wall() - true_wall();
+            end_if(ahead.abs() > FURTHEST, || format!("the wall clock is ahead by {} ms", ahead as f64 / 1e6));
         }
         asked.fetch_add(100, Ordering::Relaxed);
         thread::sleep(Duration::from_micros(50));
     }
 }
 
-fn fail_if(wrong: bool, what: &str) {
+fn end_if(wrong: bool, what: impl FnOnce() -> String) {
     if wrong {
-        anstream::println!("{what}");
+        anstream::eprintln!("the busy process ends: {}", what());
         exit(1);
     }
+}
+
+fn now(clock: libc::clockid_t) -> i64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes one timespec, and there is room for it.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
 }
 
 fn wall() -> i128 {

@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::super::course::{Course, Dial};
-use super::super::slot::{CLOCKS, Change, SIZE, Slot};
+use super::super::slot::{Path, SIZE, Slot, Times};
 use super::*;
 
 thread_local! {
@@ -126,9 +126,9 @@ const NOW: i64 = 1_795_000_000 * SECOND;
 #[test]
 fn each_clock_follows_its_group() {
     let bench = Bench::new();
-    let moments = std::array::from_fn(|clock| clock as i64);
+    let moments = Times::of_each(i64::from);
     let dial = Dial { wall: Course::ahead(3_600 * SECOND), monotonic: Course::drift(50_000) };
-    bench.put(1, &Slot::default().followed(moments, &dial, 1));
+    bench.put(1, &Slot::turned(&dial, moments));
     TRUE_TIME.set(NOW);
     for clock in WALL {
         assert_eq!(bench.clock_gettime(clock), (0, NOW + 3_600 * SECOND), "clock {clock}");
@@ -155,19 +155,20 @@ fn a_new_hook_tells_the_truth() {
 }
 
 #[test]
-fn a_table_of_changes() {
+fn a_table_of_courses() {
     let bench = Bench::new();
     let at = |course: Course, since: i64| {
-        bench.put(0, &Slot::default().followed([NOW; CLOCKS], &Dial { wall: course, ..Dial::RIGHT }, 1));
+        bench.put(0, &Slot::turned(&Dial { wall: course, ..Dial::RIGHT }, Times::of_each(|_| NOW)));
         TRUE_TIME.set(NOW + since);
         bench.clock_gettime(0).1 - NOW - since
     };
     let strobe = Course::strobe(200_000_000, 10_000_000);
     for (course, since, deviation) in [
-        (Course::ahead(SECOND), -1, 0),
+        (Course::ahead(SECOND), -1, SECOND),
         (Course::ahead(SECOND), 0, SECOND),
         (Course::ahead(-SECOND), 0, -SECOND),
         (Course::ahead(-1), 0, -1),
+        (Course::drift(50_000), -60 * SECOND, 0),
         (Course::drift(50_000), 60 * SECOND, 2_999_999_988),
         (Course::drift(-50_000), 60 * SECOND, -3_000_000_003),
         (strobe, -1, 0),
@@ -192,43 +193,21 @@ fn the_code_agrees_with_the_model() {
             strobe: rng.random_range(-day..day),
             span: if rng.random() { 0 } else { rng.random_range(1..60_000_000_000) },
         };
-        let mut change = || Change { before: Course { strobe: 0, span: 0, ..course() }, after: course() };
-        let (wall, monotonic) = (change(), change());
-        let moments = std::array::from_fn(|_| NOW + rng.random_range(-day..day));
-        let slot = Slot { number: case, moments, wall, monotonic };
+        let mut path = || Path { approach: course().slope, course: course() };
+        let (wall, monotonic) = (path(), path());
+        let moments = Times::of_each(|_| NOW + rng.random_range(-day..day));
+        let slot = Slot { moments, wall, monotonic };
         bench.put((case % 2) as usize, &slot);
         let now = NOW + rng.random_range(-2 * day..2 * day);
         TRUE_TIME.set(now);
-        for (clocks, change) in [(&WALL[..], wall), (&MONOTONIC[..], monotonic)] {
+        for (clocks, path) in [(&WALL[..], wall), (&MONOTONIC[..], monotonic)] {
             let clock = clocks[rng.random_range(0..clocks.len())];
-            let since = now - moments[usize::try_from(clock).expect("a small number")];
+            let since = now - moments.on(clock);
             assert_eq!(
                 bench.clock_gettime(clock).1,
-                now + change.deviation(since),
+                now + path.deviation(since),
                 "case {case}, clock {clock}: {slot:?}"
             );
         }
     }
-}
-
-#[test]
-fn a_slot_that_is_being_filled_is_not_believed() {
-    let bench = Bench::new();
-    let right = Slot { number: 1, ..Slot::default() };
-    bench.put(1, &right);
-    // A reader that still looks at the other slot finds two numbers there, and looks again: at the byte, too.
-    let half = [vec![9; 8], vec![0xff; SIZE - 16], vec![8; 8]].concat();
-    // SAFETY: the slot lies inside, and no other thread reads it.
-    unsafe { std::ptr::copy_nonoverlapping(half.as_ptr(), bench.at(0), SIZE) };
-    TRUE_TIME.set(NOW);
-    let selector = bench.at(bench.template.selector) as usize;
-    // SAFETY: the byte lies inside; for a moment it names the slot that nobody should believe.
-    unsafe { std::ptr::write_volatile(selector as *mut u8, 0) };
-    let turned = std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        // SAFETY: the mapping outlives this thread, which is joined below.
-        unsafe { std::ptr::write_volatile(selector as *mut u8, 1) };
-    });
-    assert_eq!(bench.clock_gettime(0), (0, NOW), "it waited for the slot that is whole");
-    turned.join().expect("it only stores a byte");
 }
