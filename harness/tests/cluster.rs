@@ -172,16 +172,21 @@ async fn rules_are_in_the_hub(fixture: &Fixture) -> bool {
     there
 }
 
+/// A cut between a node and the clients, and what is said when it does not cut.
+const FROM_CLIENTS: (Shape, &str) = (Shape::LeaderFromClients, "cut and yet passing: n1→clients, clients→n1");
+
 async fn unhooked_rules() {
     let mut fixture = five().await;
     if !rules_are_in_the_hub(&fixture).await {
         return;
     }
-    iptables(&["-F", "FORWARD"]);
-    let error = fixture.cluster.start(&Fault::Partition(Shape::Halves), &mut fixture.rng).await;
-    let error = error.expect_err("the rules do nothing");
-    assert!(matches!(error, FaultError::NoReceipt { .. }), "{error}");
-    assert!(error.to_string().contains("cut and yet passing"), "{error}");
+    ["FORWARD", "INPUT", "OUTPUT"].into_iter().for_each(|hook| iptables(&["-F", hook]));
+    for (shape, passing) in [(Shape::Halves, "cut and yet passing: "), FROM_CLIENTS] {
+        let error = fixture.cluster.start(&Fault::Partition(shape), &mut fixture.rng).await;
+        let error = error.expect_err("the rules do nothing");
+        assert!(matches!(error, FaultError::NoReceipt { .. }), "{error}");
+        assert!(error.to_string().contains(passing), "{error}");
+    }
 }
 
 async fn flushed_rules() {
@@ -189,10 +194,13 @@ async fn flushed_rules() {
     if !rules_are_in_the_hub(&fixture).await {
         return;
     }
-    let active = fixture.start(Fault::Partition(Shape::Halves)).await;
-    iptables(&["-F", "GRUDGE"]);
-    let error = fixture.cluster.stop(active).await.expect_err("it had not lasted");
-    assert!(matches!(error, FaultError::NoReceipt { .. }), "{error}");
+    for (shape, passing) in [(Shape::Halves, "cut and yet passing: "), FROM_CLIENTS] {
+        let active = fixture.start(Fault::Partition(shape)).await;
+        iptables(&["-F", "GRUDGE"]);
+        let error = fixture.cluster.stop(active).await.expect_err("it had not lasted");
+        assert!(matches!(error, FaultError::NoReceipt { .. }), "{error}");
+        assert!(error.to_string().contains(passing), "{error}");
+    }
 }
 
 async fn pause_and_resume() {

@@ -19,7 +19,7 @@ use fixture::{Fixture, nodes, trial};
 use grudge::cluster::{Cluster, Spec};
 use grudge::fault::{Active, DiskTrouble, Evidence, Fault, FaultError, FaultKind};
 use nix::libc;
-use nix::mount::{MntFlags, umount2};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use standin::Manner;
@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         trial("what_a_failed_fsync_should_have_saved_is_lost_for_good", failed_fsync),
         trial("a_node_that_dies_of_its_disk_is_no_crash_and_comes_back", dies_of_its_disk),
         trial("a_bit_flips_in_a_closed_file_and_stays", flip),
+        trial("a_bit_that_flips_where_nobody_reads_has_no_receipt", flip_sabotaged),
         trial("without_a_closed_file_no_bit_flips", no_closed_file),
         trial("a_cluster_that_was_not_asked_for_has_no_layer", not_asked_for),
         trial("whoever_waits_for_a_layer_that_is_killed_gets_an_error", layer_killed),
@@ -97,6 +98,17 @@ impl Disks {
     async fn try_start(&mut self, fault: Fault) -> Result<Active, FaultError> {
         let Fixture { cluster, rng, .. } = &mut self.fixture;
         cluster.start(&fault, rng).await
+    }
+
+    /// Flips a bit of a file that was just closed: it counts as open until the kernel has said so.
+    async fn flip(&mut self, node: &str) -> Result<Active, FaultError> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            match self.try_start(disk(node, DiskTrouble::Flip)).await {
+                Err(FaultError::Inapplicable(why)) => assert!(Instant::now() < deadline, "{why}"),
+                flipped => return flipped,
+            }
+        }
     }
 
     async fn down(self) {
@@ -385,6 +397,8 @@ async fn trouble_sabotaged() {
     fixture.sabotage("n1");
     for (trouble, sentence) in [
         (DiskTrouble::Full, "n1: a write succeeded"),
+        (DiskTrouble::ReadError, "n1: a read succeeded"),
+        (DiskTrouble::WriteError, "n1: a write succeeded"),
         (DiskTrouble::FsyncError, "n1: an fsync succeeded"),
         (DiskTrouble::Slow(Duration::from_secs(5)), "n1: an fsync took"),
     ] {
@@ -397,10 +411,17 @@ async fn trouble_sabotaged() {
 
 async fn trouble_ended_early() {
     let mut fixture = three().await;
-    let active = fixture.start(disk("n2", DiskTrouble::Full)).await;
-    fixture.sabotage("n2");
-    let error = fixture.cluster.stop(active).await.expect_err("it had not lasted");
-    assert!(error.to_string().contains("n2: at its end a write succeeded"), "{error}");
+    for (node, trouble, sentence) in [
+        ("n1", DiskTrouble::ReadError, "n1: at its end a read succeeded"),
+        ("n2", DiskTrouble::Full, "n2: at its end a write succeeded"),
+        ("n3", DiskTrouble::WriteError, "n3: at its end a write succeeded"),
+    ] {
+        let active = fixture.start(disk(node, trouble)).await;
+        fixture.sabotage(node);
+        let error = fixture.cluster.stop(active).await.expect_err("it had not lasted");
+        assert!(matches!(error, FaultError::NoReceipt { .. }), "{error}");
+        assert!(error.to_string().contains(sentence), "{error}");
+    }
     fixture.down().await;
 }
 
@@ -488,14 +509,7 @@ async fn flip() {
     fs::create_dir(data.join("folder")).and_then(|()| fs::write(data.join("folder/closed"), &before)).expect("a file");
     let open = File::create(data.join("open")).expect("it is made");
     open.write_all_at(b"open", 0).expect("a few bytes");
-    // A file counts as open until the kernel has said that it was closed.
-    let deadline = Instant::now() + Duration::from_secs(30);
-    let active = loop {
-        match fixture.try_start(disk("n1", DiskTrouble::Flip)).await {
-            Ok(active) => break active,
-            Err(error) => assert!(Instant::now() < deadline, "{error}"),
-        }
-    };
+    let active = fixture.flip("n1").await.expect("one file is closed");
     let Evidence::Flipped(bits) = &active.receipt.evidence else { panic!("{:?}", active.receipt) };
     assert_eq!((bits.len(), bits[0].flip.file.as_os_str()), (1, OsStr::new("folder/closed")));
     fixture.cluster.stop(active).await.expect("there is nothing to take away");
@@ -504,6 +518,19 @@ async fn flip() {
     assert_eq!(differ.len(), 1, "{differ:?}");
     assert_eq!((before[differ[0]] ^ after[differ[0]]).count_ones(), 1);
     assert_eq!(fs::read(data.join("open")).expect("it is read"), b"open");
+    fixture.down().await;
+}
+
+async fn flip_sabotaged() {
+    let mut fixture = three().await;
+    let (file, copy) = (fixture.data("n1").join("closed"), fixture.root.join("copy"));
+    fs::write(&file, [7; 100]).and_then(|()| fs::copy(&file, &copy)).expect("a file, and another like it");
+    let nothing: Option<&str> = None;
+    mount(Some(&copy), &file, nothing, MsFlags::MS_BIND, nothing).expect("the copy in the place of the file");
+    let error = fixture.flip("n1").await.expect_err("what is read is as it was");
+    assert!(matches!(error, FaultError::NoReceipt { .. }), "{error}");
+    assert!(error.to_string().contains("of closed is 0x07 and not 0x"), "{error}");
+    umount2(&file, MntFlags::MNT_DETACH).expect("it is mounted");
     fixture.down().await;
 }
 

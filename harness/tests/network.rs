@@ -1,6 +1,7 @@
 //! Faults of the network beside partitions, on real processes, in a sandbox of the test's own. Without permission for
 //! one, the tests are skipped and say so.
 
+mod forbid;
 mod standin;
 
 use std::collections::BTreeSet;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use forbid::forbid;
 use grudge::cluster::{Cluster, Node};
 use grudge::fault::{
     Active, Direction, Evidence, Fault, FaultError, FaultKind, PacketTrouble, PacketsSeen, Shape, Targets,
@@ -20,6 +22,7 @@ use grudge::fault::{
 use grudge::net::FilterPlace;
 use grudge::sandbox::{self, SandboxError};
 use libtest_mimic::{Arguments, Failed, Trial};
+use nix::libc;
 use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, setns};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::Pid;
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         trial("a_node_without_clients_is_started_again_all_the_same", restarted_without_clients),
         trial("no_packet_ever_sees_a_part_of_a_partition", at_one_instant),
         trial("connections_between_nodes_are_reset_at_both_ends", reset),
+        trial("connections_that_the_kernel_does_not_reset_are_no_fault", reset_refused),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -359,11 +363,9 @@ async fn reset() {
     let mut fixture = ready_for(3, &[]).await;
     let error = fixture.try_to(&Fault::Reset(Targets::All)).await.expect_err("stand-ins do not talk to each other");
     assert!(matches!(error, FaultError::Inapplicable(_)), "{error}");
-    let (one, two) = (pid(&mut fixture, "n1").await, pid(&mut fixture, "n2").await);
+    let (listener, mut caller, mut called) = connected(&mut fixture).await;
     let (from, to) = (fixture.node("n1").address, fixture.node("n2").address);
-    let listener = within(two, move || TcpListener::bind((to, 9_999)).expect("a port of the node's own"));
-    let mut caller = within(one, move || TcpStream::connect((to, 9_999)).expect("somebody listens"));
-    let (mut called, peer) = listener.accept().expect("somebody calls");
+    let peer = called.peer_addr().expect("it is connected");
     let mut client = TcpStream::connect((to, 9_999)).expect("somebody listens");
     let (mut served, _) = listener.accept().expect("somebody calls");
 
@@ -381,6 +383,38 @@ async fn reset() {
     client.write_all(b"x").expect("a client's connection is left alone");
     served.read_exact(&mut [0]).expect("and carries what it should");
     assert_eq!(fixture.stop(active).await, Evidence::Reset(vec![]));
+}
+
+/// A connection from n1 to n2, and what listens there.
+async fn connected(fixture: &mut Fixture) -> (TcpListener, TcpStream, TcpStream) {
+    let (one, two) = (pid(fixture, "n1").await, pid(fixture, "n2").await);
+    let to = fixture.node("n2").address;
+    let listener = within(two, move || TcpListener::bind((to, 9_999)).expect("a port of the node's own"));
+    let caller = within(one, move || TcpStream::connect((to, 9_999)).expect("somebody listens"));
+    let (called, _) = listener.accept().expect("somebody calls");
+    (listener, caller, called)
+}
+
+/// As on a kernel that shows nobody its sockets. In a thread of its own, from which all others here have it.
+async fn reset_refused() {
+    let refused = std::thread::spawn(|| {
+        let sockets = u32::try_from(libc::NETLINK_SOCK_DIAG).expect("a small number");
+        forbid(libc::SYS_socket, Some(sockets), libc::EPROTONOSUPPORT).expect("anybody may have less");
+        tokio::runtime::Runtime::new().expect("a runtime").block_on(not_reset());
+    });
+    refused.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+}
+
+async fn not_reset() {
+    let mut fixture = ready_for(2, &[]).await;
+    let (_listener, mut caller, mut called) = connected(&mut fixture).await;
+    let error = fixture.try_to(&Fault::Reset(nodes(&["n2"]))).await.expect_err("nothing is reset");
+    assert!(matches!(error, FaultError::Failed { .. }), "{error}");
+    assert_eq!(
+        error.to_string(),
+        "reset of n2 could not be done: the cluster's network cannot be used: Protocol not supported (os error 93)"
+    );
+    caller.write_all(b"x").and_then(|()| called.read_exact(&mut [0])).expect("the connection is as it was");
 }
 
 async fn reachable(node: &Node) -> bool {
