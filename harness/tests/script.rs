@@ -114,6 +114,49 @@ fn a_script_plays_on_real_processes_by_its_triggers_and_can_be_replayed() {
     assert_eq!(second[1]["when"]["point"].as_str(), Some("zab-established"));
 }
 
+/// The leader is killed; whoever becomes one is paused, and whoever follows next is cut off.
+const ROLES: &str = r#"
+[[script]]
+when = { acknowledged = 50 }
+fault = { kill = "leader" }
+hold = "3s"
+
+[[script]]
+when = { role = "leader" }
+within = "20s"
+fault = { pause = "here" }
+hold = "1s"
+
+[[script]]
+when = { role = "follower" }
+within = "20s"
+fault = { partition = "here" }
+hold = "1s"
+"#;
+
+#[test]
+fn faults_hit_the_node_that_has_just_become_what_was_waited_for() {
+    let Some(_turn) = turn("roles") else { return };
+    let store = tempfile::tempdir().expect("a temporary folder");
+    let file = written(&store, "", "14s", ROLES);
+    let (output, folder) = play(&store, &file);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let results = results(&folder);
+    let faults = results["faults"].as_array().expect("faults are a list");
+    let kinds: Vec<&str> = faults.iter().filter_map(|fault| fault["kind"].as_str()).collect();
+    assert_eq!(kinds, ["kill", "pause", "partition"], "{faults:?}");
+    assert!(faults.iter().all(|fault| fault["error"].is_null() && fault["receipt"].is_object()), "{faults:?}");
+
+    let schedule = schedule(&folder);
+    let deposed = schedule[0]["done"]["kill"]["nodes"][0].as_str();
+    let [leader, follower] = [1, 2].map(|place| schedule[place]["here"].as_str().expect("who was seen is named"));
+    assert_ne!(Some(leader), deposed, "a dead node does not lead");
+    assert_eq!(schedule[1]["done"]["pause"]["nodes"][0].as_str(), Some(leader));
+    assert_eq!(faults[2]["receipt"]["evidence"]["links"]["silent"].as_array().map(Vec::len), Some(4), "{faults:?}");
+    let cut = schedule[2]["done"].to_string();
+    assert!(cut.contains(follower), "{cut}");
+}
+
 /// A leader of a new epoch dies at the very moment at which it is established, before there is a transaction of that
 /// epoch. Its follower restarts meanwhile, and has forgotten that it promised the epoch.
 const SAME_EPOCH: &str = r#"

@@ -29,6 +29,7 @@ pub fn trials() -> Vec<Trial> {
         trial("a_node_that_is_restarted_drifts_on_with_a_monotonic_clock_of_its_own", restarted_while_drifting),
         trial("a_node_that_is_down_at_the_end_has_no_clock", down_at_the_end),
         trial("a_paused_node_gets_its_right_clock_back", paused),
+        trial("a_thread_stays_held_while_a_clock_goes_wrong_and_right_again", thread_held),
         trial("a_clock_that_is_wrong_already_is_left_alone", wrong_already),
         trial("a_monotonic_clock_is_not_asked_to_go_backwards", not_backwards),
         trial("a_hook_that_somebody_takes_out_at_once_has_no_receipt", taken_out_at_once),
@@ -168,6 +169,19 @@ async fn paused() {
     assert_eq!(ahead(&fixture.stop(turned).await), [(0, 0)]);
     // The pause has lasted until now, or it would have no receipt.
     fixture.stop(paused).await;
+}
+
+async fn thread_held() {
+    let mut fixture = Fixture::three().await;
+    let thread = fixture.start(Fault::Thread(node("n2"))).await;
+    let turned = fixture.start(clock(node("n2"), HOUR_AHEAD)).await;
+    assert_eq!(ahead(&turned.receipt), [(3_600_000, 0)]);
+    assert_eq!(ahead(&fixture.stop(turned).await), [(0, 0)]);
+    let turned = fixture.start(clock(node("n2"), HOUR_AHEAD)).await;
+    let receipt = fixture.stop(thread).await;
+    assert!(matches!(&receipt.evidence, Evidence::Running(processes) if processes.len() == 1), "{receipt:?}");
+    assert_eq!(ahead(&fixture.stop(turned).await), [(0, 0)]);
+    assert_eq!(fixture.cluster.crashes(), []);
 }
 
 async fn wrong_already() {
