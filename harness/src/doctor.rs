@@ -1,11 +1,12 @@
 //! What this machine can do, and what to do where it cannot: the data of `grudge doctor`.
 //!
-//! Nothing is guessed from versions. The sandbox is entered, a small network is made in it and cut, a child is traced;
-//! what does not work is reported with what the kernel or the tool said.
+//! Nothing is guessed from versions. The sandbox is entered, a small network is made in it and cut, other processes are
+//! traced and squeezed; what does not work is reported with what the kernel or the tool said.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -15,7 +16,10 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use serde::Serialize;
 
+use crate::clock;
 use crate::disk::Disk;
+use crate::fault;
+use crate::hold::Holder;
 use crate::net::{Burst, FilterPlace, HEADER, Net, NetError, SHORTEST, Treatment, find_restore};
 use crate::sandbox::{self, Privilege};
 use crate::system::{System, SystemError};
@@ -68,6 +72,7 @@ impl State {
 const USE_SUDO: &str = "run grudge with sudo, or allow unprivileged user namespaces (sudo sysctl -w \
                         kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0, whichever \
                         of the two your kernel knows)";
+const ALLOW_PTRACE: &str = "sudo sysctl -w kernel.yama.ptrace_scope=0, or run grudge with sudo";
 const INSTALL_IPTABLES: &str = "sudo apt-get install iptables";
 
 /// Examines the machine. Call it from `main`, before any thread exists: it enters the sandbox to try things there.
@@ -95,6 +100,8 @@ pub fn examine() -> Vec<Check> {
         Check { capability: "packets", state: packets },
         Check { capability: "pauses", state: stops() },
         Check { capability: "ptrace", state: traces() },
+        Check { capability: "threads", state: threads() },
+        Check { capability: "memory", state: memory() },
         Check { capability: "clocks", state: clocks() },
         Check { capability: "fuse", state: fuse() },
         Check { capability: "systems", state: systems() },
@@ -190,19 +197,18 @@ fn stops() -> State {
 
 /// Whether a child can be traced, which clock faults are made with.
 fn traces() -> State {
-    let remedy = "sudo sysctl -w kernel.yama.ptrace_scope=0, or run grudge with sudo";
     let mut command = Command::new("/proc/self/exe");
     command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // SAFETY: between fork and exec only ptrace is called, a plain system call.
     unsafe { command.pre_exec(|| ptrace::traceme().map_err(std::io::Error::from)) };
     let child = match command.spawn() {
         Ok(child) => child,
-        Err(error) => return State::degraded(format!("a child cannot be traced: {error}"), remedy),
+        Err(error) => return State::degraded(format!("a child cannot be traced: {error}"), ALLOW_PTRACE),
     };
     let pid = Pid::from_raw(i32::try_from(child.id()).expect("process numbers are small"));
     match traced_to_its_end(pid) {
         Ok(()) => State::ok("children can be traced"),
-        Err(error) => State::degraded(format!("a child cannot be traced: {error}"), remedy),
+        Err(error) => State::degraded(format!("a child cannot be traced: {error}"), ALLOW_PTRACE),
     }
 }
 
@@ -215,6 +221,57 @@ fn traced_to_its_end(pid: Pid) -> Result<(), Errno> {
     ptrace::kill(pid)?;
     waitpid(pid, None)?;
     looked
+}
+
+/// A process that waits until this is dropped.
+struct Patient(Child);
+
+impl Patient {
+    /// This program, waiting for an order that does not come.
+    fn waiting() -> io::Result<Patient> {
+        let mut command = Command::new("/proc/self/exe");
+        command.arg(clock::COMMAND).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().map(Patient)
+    }
+
+    fn pid(&self) -> i32 {
+        i32::try_from(self.0.id()).expect("process numbers are small")
+    }
+}
+
+impl Drop for Patient {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Whether a thread of a process that runs can be held, which is no child of whoever holds it.
+fn threads() -> State {
+    let tried = || -> anyhow::Result<()> {
+        let patient = Patient::waiting()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let holder = Holder::of(patient.pid()).await?.map_err(anyhow::Error::msg)?;
+            holder.let_go().await;
+            Ok(())
+        })
+    };
+    match tried() {
+        Ok(()) => State::ok("a thread of a running process was held, and let go"),
+        Err(error) => State::degraded(format!("no thread of a running process can be held: {error}"), ALLOW_PTRACE),
+    }
+}
+
+/// Whether a process that runs can be kept from taking more memory.
+fn memory() -> State {
+    let patient = Patient::waiting().map_err(|error| error.to_string());
+    match patient.and_then(|patient| fault::memory::tried(patient.pid())) {
+        Ok(()) => State::ok("the limit of a running process was lowered, and raised again"),
+        Err(error) => {
+            State::degraded(format!("the memory of no process can be squeezed: {error}"), "run grudge with sudo")
+        }
+    }
 }
 
 /// Whether the systems of others that are known are installed.
@@ -236,7 +293,7 @@ fn systems() -> State {
 
 /// Whether this kernel's clock functions can be hooked.
 fn clocks() -> State {
-    match crate::clock::way() {
+    match clock::way() {
         Ok(how) => State::ok(how),
         Err(why) => State::degraded(why, "clock faults need x86-64 and a kernel with a vDSO"),
     }

@@ -5,17 +5,66 @@
 //! anybody. (The harness itself cannot trace: its runtime waits for its children, and would take their stops for ends.)
 
 use std::io::{self, Read, Write};
-use std::process::exit;
+use std::process::{Stdio, exit};
 use std::thread;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::time::timeout;
 
 /// What it says when the thread stands still.
-pub const HELD: &str = "held";
+const HELD: &str = "held";
+/// How long it may take until a thread stands still, or goes on; one inside fsync stops only after it.
+const EFFECT: Duration = Duration::from_secs(5);
+
+/// The process that holds a thread until this is let go or dropped.
+pub(crate) struct Holder {
+    process: Child,
+    /// Its end is the sign to let go.
+    leash: ChildStdin,
+}
+
+impl Holder {
+    /// Has a thread held. The inner error says that it is not.
+    pub(crate) async fn of(thread: i32) -> io::Result<Result<Holder, String>> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("hold").arg(thread.to_string());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut process = command.spawn()?;
+        let leash = process.stdin.take().expect("it is piped");
+        let mut output = BufReader::new(process.stdout.take().expect("it is piped"));
+        let mut said = String::new();
+        Ok(match timeout(EFFECT, output.read_line(&mut said)).await {
+            Ok(Ok(_)) if said.trim_end() == HELD => Ok(Holder { process, leash }),
+            Ok(_) => {
+                let mut errors = process.stderr.take().expect("it is piped");
+                let mut why = String::new();
+                drop(timeout(EFFECT, errors.read_to_string(&mut why)).await);
+                Err(format!("thread {thread} is not held: {}", why.trim()))
+            }
+            Err(_) => Err(format!("thread {thread} does not stop within {EFFECT:?}")),
+        })
+    }
+
+    /// Its number, as long as it lives.
+    pub(crate) fn id(&self) -> Option<i32> {
+        self.process.id().and_then(|id| i32::try_from(id).ok())
+    }
+
+    /// Lets the thread go on.
+    pub(crate) async fn let_go(self) {
+        let Holder { mut process, leash } = self;
+        drop(leash);
+        // What is not let go is killed when it is dropped, which lets go as well.
+        drop(timeout(EFFECT, process.wait()).await);
+    }
+}
 
 /// Holds a thread, says so, and returns when the thread has died. Ends this process when standard input does.
 ///

@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         Trial::test("no_permission_is_one_clear_sentence", no_permission),
         Trial::test("no_namespaces_left_is_one_clear_sentence", exhausted),
         Trial::test("a_process_with_threads_is_refused", with_threads),
+        Trial::test("the_doctor_says_what_the_kernel_keeps_to_itself", doctor),
     ]);
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -239,5 +240,24 @@ fn with_threads() -> Result<(), Failed> {
     let (code, said) = part(me(), &["late"], "late").end();
     assert_eq!(code, Some(255));
     assert!(said.contains("before the first thread"), "{said}");
+    Ok(())
+}
+
+fn doctor() -> Result<(), Failed> {
+    if refused_here() {
+        return Ok(());
+    }
+    for (call, said) in [
+        (libc::SYS_ptrace, "threads: no thread of a running process can be held: "),
+        (libc::SYS_prlimit64, "memory: the memory of no process can be squeezed: "),
+    ] {
+        let mut command = grudge();
+        // SAFETY: between fork and exec only system calls are made.
+        unsafe { command.arg("doctor").pre_exec(move || forbid(call, None, libc::EPERM)) };
+        let output = command.output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let line = text.lines().find(|line| line.contains(said)).unwrap_or_else(|| panic!("{text}"));
+        assert!(line.starts_with("degraded") && line.contains("not permitted"), "{line}");
+    }
     Ok(())
 }

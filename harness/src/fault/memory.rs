@@ -21,6 +21,8 @@ use crate::cluster::{Cluster, Inner};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
+/// More than a process takes that only waits, in bytes.
+const AMPLE: u64 = 256 * MIB;
 
 /// What was seen of a process's memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -92,6 +94,18 @@ fn squeeze_all(
         }
     }
     Ok(seen)
+}
+
+/// Squeezes a process with ample room and relieves it again: whether that can be done on this machine.
+pub(crate) fn tried(pid: i32) -> Result<(), String> {
+    let (before, limit) = (allowed(pid)?, data(pid)? + AMPLE);
+    allow(pid, Some(limit))?;
+    let squeezed = allowed(pid)?;
+    allow(pid, before)?;
+    match squeezed == Some(limit) && allowed(pid)? == before {
+        true => Ok(()),
+        false => Err(format!("the limit of process {pid} does not become what it is set to")),
+    }
 }
 
 /// Checks that the limits lasted to the end, brings the old ones back, and starts who has died of them. A process that

@@ -13,7 +13,7 @@ mod kind;
 mod limits;
 mod links;
 mod members;
-mod memory;
+pub(crate) mod memory;
 mod packets;
 pub(crate) mod processes;
 mod proof;

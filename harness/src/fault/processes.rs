@@ -19,7 +19,7 @@ use crate::cluster::{Cluster, Inner};
 use crate::net::inside;
 
 /// How long a signal has to show its effect; a thread inside fsync stops only after it.
-pub(super) const EFFECT: Duration = Duration::from_secs(5);
+const EFFECT: Duration = Duration::from_secs(5);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(1);
 

@@ -4,7 +4,6 @@
 //! that matter or the one that does all the work: it is drawn from those that have used the processor lately, so that it
 //! is missed.
 
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
@@ -12,15 +11,13 @@ use procfs::process::{ProcState, Task};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use super::processes::{EFFECT, stopped, until};
+use super::processes::{stopped, until};
 use super::{Evidence, FaultError, InForce, Process, Receipt};
 use crate::cluster::Inner;
 use crate::cluster::replica::Replica;
-use crate::hold::HELD;
+use crate::hold::Holder;
 
 /// For how long it is watched which threads use the processor.
 const LATELY: Duration = Duration::from_millis(50);
@@ -45,9 +42,7 @@ pub(crate) struct Hold {
     node: usize,
     pid: Pid,
     thread: i32,
-    holder: Child,
-    /// Its end is the sign to let go.
-    leash: ChildStdin,
+    holder: Holder,
 }
 
 /// Holds one thread of each node.
@@ -91,7 +86,7 @@ pub(super) async fn release(inner: &Inner, holds: Vec<Hold>, decided: Instant) -
         let replica = &inner.replicas[hold.node];
         lasted.push(hold.look(replica));
         let (node, pid) = (replica.node.name.clone(), hold.pid.as_raw());
-        hold.let_go().await;
+        hold.holder.let_go().await;
         let threads = until(&format!("end of {fault}"), || Ok(none_held(replica))).await?;
         running.push(Process { node, pid, threads });
     }
@@ -103,24 +98,9 @@ pub(super) async fn release(inner: &Inner, holds: Vec<Hold>, decided: Instant) -
 
 impl Hold {
     async fn of(node: usize, pid: Pid, thread: i32, fault: &str) -> Result<Hold, FaultError> {
-        let grudge = std::env::current_exe().map_err(|cause| FaultError::failed(fault, cause))?;
-        let mut command = Command::new(grudge);
-        command.arg("hold").arg(thread.to_string());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut holder = command.spawn().map_err(|cause| FaultError::failed(fault, cause))?;
-        let leash = holder.stdin.take().expect("it is piped");
-        let mut output = BufReader::new(holder.stdout.take().expect("it is piped"));
-        let mut said = String::new();
-        match timeout(EFFECT, output.read_line(&mut said)).await {
-            Ok(Ok(_)) if said.trim_end() == HELD => Ok(Hold { node, pid, thread, holder, leash }),
-            Ok(_) => {
-                let mut errors = holder.stderr.take().expect("it is piped");
-                let mut why = String::new();
-                drop(timeout(EFFECT, errors.read_to_string(&mut why)).await);
-                Err(FaultError::no_receipt(fault, format!("thread {thread} is not held: {}", why.trim())))
-            }
-            Err(_) => Err(FaultError::no_receipt(fault, format!("thread {thread} does not stop within {EFFECT:?}"))),
-        }
+        let held = Holder::of(thread).await.map_err(|cause| FaultError::failed(fault, cause))?;
+        let holder = held.map_err(|seen| FaultError::no_receipt(fault, seen))?;
+        Ok(Hold { node, pid, thread, holder })
     }
 
     /// Looks once: exactly this thread stands still, and it is its holder that it stands still for.
@@ -131,8 +111,7 @@ impl Hold {
         let own = own.first().ok_or_else(|| format!("thread {} of {node} has ended", self.thread))?;
         let status = own.status().map_err(|cause| cause.to_string())?;
         let stat = own.stat().map_err(|cause| cause.to_string())?;
-        let holder = self.holder.id().and_then(|id| i32::try_from(id).ok());
-        if !is_held(own) || Some(status.tracerpid) != holder {
+        if !is_held(own) || Some(status.tracerpid) != self.holder.id() {
             return Err(format!("thread {} of {node} goes on: it is in state {}", self.thread, stat.state));
         }
         match others.iter().filter(|task| is_held(task)).count() {
@@ -145,13 +124,6 @@ impl Hold {
             }),
             more => Err(format!("{more} more threads of {node} stand still")),
         }
-    }
-
-    async fn let_go(self) {
-        let Hold { mut holder, leash, .. } = self;
-        drop(leash);
-        // What is not let go is killed when it is dropped, which lets go as well.
-        drop(timeout(EFFECT, holder.wait()).await);
     }
 }
 
