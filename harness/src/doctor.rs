@@ -136,21 +136,25 @@ fn network() -> (State, State, State) {
 async fn packets() -> State {
     let remedy = "load the TUN device (sudo modprobe tun) and let this user open /dev/net/tun";
     match lost_by_half().await {
-        Ok(lost) if (8..56).contains(&lost) => {
-            State::ok("a switch in user space behind a TUN device; of 64 packets it lost about half, as asked")
+        Ok((by, lost)) if (8..56).contains(&lost) => {
+            State::ok(format!("{by}; of 64 packets about half were lost, as asked"))
         }
-        Ok(lost) => State::degraded(format!("the switch lost {lost} of 64 packets, and half was asked for"), remedy),
+        Ok((by, lost)) => State::degraded(format!("{by} lost {lost} of 64 packets, and half was asked for"), remedy),
         Err(error) => State::degraded(format!("packets cannot be put in trouble: {error}"), remedy),
     }
 }
 
-/// How many of 64 packets are lost when half of them should be.
-async fn lost_by_half() -> Result<u32, NetError> {
+/// By what, and how many of 64 packets are lost when half of them should be.
+async fn lost_by_half() -> Result<(&'static str, u32), NetError> {
     let mut net = Net::up(2, &[FilterPlace::Hub, FilterPlace::EachNode], Some(1)).await?;
     net.treat(&BTreeMap::from([((0, 1), Treatment { loss: 50, ..Treatment::default() })])).await?;
     let burst = Burst { packets: 64, bytes: HEADER + SHORTEST, held_up: Duration::ZERO };
     let seen = net.sample(BTreeMap::from([((0, 1), burst)])).await?;
-    Ok(seen[&(0, 1)].lost)
+    let by = match net.has_netem() {
+        true => "the kernel's netem, and for what it does otherwise a switch in user space behind a TUN device",
+        false => "a switch in user space behind a TUN device",
+    };
+    Ok((by, seen[&(0, 1)].lost))
 }
 
 /// A network of three nodes, and a cut in it.

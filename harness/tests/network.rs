@@ -49,12 +49,14 @@ fn main() -> ExitCode {
         trial("every_trouble_of_packets_has_a_receipt", every_trouble),
         trial("every_trouble_between_clients_and_nodes_has_a_receipt", every_trouble_of_clients),
         trial("a_client_sees_the_delay_on_a_connection_that_it_has", a_client_sees_it),
+        trial("what_is_sent_at_once_fares_as_single_packets", single_packets),
         trial("clients_packets_past_the_switch_have_no_receipt", clients_past_the_switch),
         trial("clients_can_be_cut_off_from_a_node_in_trouble", clients_cut_in_trouble),
         trial("trouble_hits_the_links_that_were_asked_for_and_no_others", asked_links_only),
         trial("a_wrong_bit_is_seen_by_the_kernel_of_the_receiver", wrong_bits),
         trial("packets_past_the_switch_have_no_receipt", past_the_switch),
         trial("trouble_that_ends_behind_the_back_has_no_receipt", ended_early),
+        trial("trouble_that_the_kernel_makes_is_proven_to_last", netem_lets_go),
         trial("a_cut_link_stays_cut_in_trouble", cut_in_trouble),
         trial("the_newest_of_two_troubles_counts", two_troubles),
         trial("the_leader_can_be_cut_off_from_clients_only", from_clients),
@@ -127,9 +129,13 @@ fn seen(evidence: &Evidence) -> (&[PacketsSeen], usize) {
 }
 
 fn ip(arguments: &str) {
+    iproute2("ip", arguments);
+}
+
+fn iproute2(program: &str, arguments: &str) {
     let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
-    let status = Command::new("ip").args(arguments.split(' ')).env("PATH", path).status();
-    assert!(status.expect("iproute2 is installed").success(), "ip {arguments}");
+    let status = Command::new(program).args(arguments.split(' ')).env("PATH", path).status();
+    assert!(status.expect("iproute2 is installed").success(), "{program} {arguments}");
 }
 
 async fn every_trouble() {
@@ -239,10 +245,10 @@ async fn wrong_bits() {
 async fn past_the_switch() {
     let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
     ip("rule del iif grudge0");
-    let fault = Fault::Packets(PacketTrouble { loss: 50, ..all() });
-    let error = fixture.try_to(&fault).await.expect_err("nothing is lost");
+    let fault = Fault::Packets(PacketTrouble { corrupt: 50, ..all() });
+    let error = fixture.try_to(&fault).await.expect_err("nothing is damaged");
     assert!(matches!(error, FaultError::NoReceipt { .. }), "{error}");
-    assert!(error.to_string().contains("packets were lost, and 50 % should be"), "{error}");
+    assert!(error.to_string().contains("packets were damaged, and 50 % should be"), "{error}");
 }
 
 fn with_clients(node: &str) -> PacketTrouble {
@@ -292,6 +298,37 @@ async fn a_client_sees_it() {
     }
 }
 
+/// How many bytes, and how many packets as its kernel counts them, a node has received.
+fn received(pid: i32) -> (u64, u64) {
+    let text = fs::read_to_string(format!("/proc/{pid}/net/dev")).expect("it lives");
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("eth0:")).expect("its device");
+    let mut numbers = line.split_whitespace().map(|word| word.parse().expect("a number"));
+    (numbers.next().expect("bytes"), numbers.next().expect("packets"))
+}
+
+async fn single_packets() {
+    let mut fixture = ready_for(2, &[FaultKind::Packets]).await;
+    let (one, two) = (pid(&mut fixture, "n1").await, pid(&mut fixture, "n2").await);
+    let address = SocketAddr::new(fixture.node("n2").address, 9_999);
+    let listener = within(two, move || TcpListener::bind(address).expect("a port of the node's own"));
+    let caller = within(one, move || TcpStream::connect(address).expect("somebody listens"));
+    let client = TcpStream::connect(address).expect("somebody listens");
+    let trouble = PacketTrouble { delay: ms(20), direction: Direction::In, ..PacketTrouble::none(nodes(&["n2"])) };
+    let trouble = PacketTrouble { peers: vec!["n1".into(), "clients".into()], ..trouble };
+    let active = fixture.start(Fault::Packets(trouble)).await;
+    for mut sender in [caller, client] {
+        let (mut called, _) = listener.accept().expect("somebody has called");
+        let before = received(two);
+        let sending = std::thread::spawn(move || sender.write_all(&vec![7; 1 << 20]));
+        called.read_exact(&mut vec![0; 1 << 20]).expect("all of it arrives");
+        sending.join().expect("it only sends").expect("somebody reads");
+        let after = received(two);
+        let mean = (after.0 - before.0) / (after.1 - before.1);
+        assert!(mean <= 1_514, "a packet has {mean} bytes");
+    }
+    fixture.stop(active).await;
+}
+
 async fn clients_past_the_switch() {
     let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
     for direction in [Direction::In, Direction::Out] {
@@ -324,13 +361,30 @@ async fn clients_cut_in_trouble() {
 
 async fn ended_early() {
     let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
-    for trouble in [PacketTrouble { duplicate: 20, ..all() }, PacketTrouble { delay: ms(20), ..all() }] {
+    for trouble in [PacketTrouble { duplicate: 20, ..all() }, PacketTrouble { corrupt: 20, delay: ms(20), ..all() }] {
         let active = fixture.start(Fault::Packets(trouble)).await;
         ip("rule del iif grudge0");
         let error = fixture.cluster.stop(active).await.expect_err("it had not lasted");
         assert!(matches!(error, FaultError::NoReceipt { .. }), "{error}");
         ip("rule add iif grudge0 lookup 42");
     }
+}
+
+async fn netem_lets_go() {
+    let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
+    let loss = Fault::Packets(PacketTrouble { loss: 50, ..all() });
+    let active = fixture.start(loss.clone()).await;
+    let Evidence::Packets { switch, .. } = active.receipt.evidence else { panic!("packets are proven by packets") };
+    if switch.seen > 0 {
+        anstream::eprintln!("skipped: no netem here, so the switch does all");
+        return;
+    }
+    iproute2("tc", "qdisc replace dev n1 parent 1:2 handle 12: netem limit 100");
+    let error = fixture.cluster.stop(active).await.expect_err("it had not lasted");
+    assert!(matches!(error, FaultError::NoReceipt { .. }), "{error}");
+    assert!(error.to_string().contains("packets were lost, and 50 % should be"), "{error}");
+    let again = fixture.start(loss).await;
+    fixture.stop(again).await;
 }
 
 async fn cut_in_trouble() {

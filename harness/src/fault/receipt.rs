@@ -99,7 +99,8 @@ pub enum Evidence {
         unmeasured: Vec<String>,
         /// Links in no trouble.
         calm: usize,
-        /// What became of all packets of troubled links since the cluster came up.
+        /// What became of all packets that the switch has treated since the cluster came up. The kernel's netem does not
+        /// tell what became of those that it has.
         switch: Tally,
     },
     /// Not measured: the simulator did this, in words.

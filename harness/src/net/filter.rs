@@ -6,19 +6,14 @@
 //! cutting a link and looking. Packets are dropped, as by a cut cable: established connections hang.
 
 use std::fmt::Write as _;
-use std::os::fd::AsRawFd;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use futures::future::try_join_all;
-use nix::sched::{CloneFlags, setns};
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
 
 use super::link::Space;
 use super::probe::Probes;
-use super::{HUB, Links, NetError, address_of};
+use super::{HUB, Links, NetError, address_of, program};
 
 /// Our chain, in whichever namespace.
 const CHAIN: &str = "GRUDGE";
@@ -37,14 +32,9 @@ pub(super) struct Filter {
     place: FilterPlace,
 }
 
-/// Finds `iptables-restore`, also where an ordinary user's path does not lead.
+/// Finds `iptables-restore`.
 pub(crate) fn find_restore() -> Result<PathBuf, NetError> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    find_restore_in(std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from)))
-}
-
-fn find_restore_in(folders: impl Iterator<Item = PathBuf>) -> Result<PathBuf, NetError> {
-    folders.map(|folder| folder.join("iptables-restore")).find(|program| program.is_file()).ok_or(NetError::NoIptables)
+    program::find("iptables-restore").ok_or(NetError::NoIptables)
 }
 
 impl Filter {
@@ -104,7 +94,7 @@ impl Filter {
                         _ => None,
                     });
                     let rules = ruleset(&["INPUT", "OUTPUT"], chain, matches);
-                    let namespace = std::os::fd::AsFd::as_fd(&space.namespace);
+                    let namespace = space.namespace.as_fd();
                     restore(&self.restore, &rules, Some(namespace), &space.name).await
                 });
                 try_join_all(each).await.map(drop)
@@ -137,56 +127,14 @@ fn ruleset(hooks: &[&str], chain: Chain, matches: impl Iterator<Item = String>) 
 }
 
 /// Runs `iptables-restore` in a namespace (the hub if none).
-async fn restore(program: &Path, rules: &str, namespace: Option<BorrowedFd<'_>>, place: &str) -> Result<(), NetError> {
-    let failed = |cause: String| NetError::Iptables { place: place.to_owned(), cause };
-    let mut command = Command::new(program);
-    command
-        .arg("--noflush")
-        // The old variant locks a file that only the machine's root may open; ours is as private as the rules.
-        .env("XTABLES_LOCKFILE", "/dev/null")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    if let Some(namespace) = namespace {
-        enter_namespace(&mut command, namespace);
-    }
-    let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
-    let mut input = child.stdin.take().expect("its input is a pipe");
-    // A program that ends without reading has said why on its standard error.
-    let unread = input.write_all(rules.as_bytes()).await.err();
-    drop(input);
-    let output = child.wait_with_output().await.map_err(|error| failed(error.to_string()))?;
-    match (output.status.success(), unread) {
-        (true, None) => Ok(()),
-        (true, Some(error)) => Err(failed(error.to_string())),
-        (false, _) => Err(failed(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()))),
-    }
-}
-
-/// Makes a command start in that network namespace. The namespace must stay open until it was spawned.
-pub(crate) fn enter_namespace(command: &mut Command, namespace: BorrowedFd<'_>) {
-    let namespace = namespace.as_raw_fd();
-    // SAFETY: between fork and exec only setns is called, a plain system call; the descriptor is open by contract.
-    unsafe {
-        command.pre_exec(move || {
-            setns(BorrowedFd::borrow_raw(namespace), CloneFlags::CLONE_NEWNET).map_err(std::io::Error::from)
-        });
-    }
+async fn restore(restore: &Path, rules: &str, namespace: Option<BorrowedFd<'_>>, place: &str) -> Result<(), NetError> {
+    let fed = program::feed(restore, &["--noflush"], rules, namespace).await;
+    fed.map_err(|cause| NetError::Iptables { place: place.to_owned(), cause })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_missing_iptables_is_answered_with_how_to_install_it() {
-        let error = find_restore_in(["/no/such/folder".into()].into_iter()).expect_err("it is not there");
-        assert_eq!(
-            error.to_string(),
-            "iptables is missing and partitions are made with it; install iptables: sudo apt-get install iptables"
-        );
-    }
 
     #[test]
     fn a_ruleset_replaces_the_whole_chain() {

@@ -17,6 +17,8 @@ use tokio::runtime;
 use super::{EXEMPT, HUB, NetError, address};
 
 pub(super) const BRIDGE: &str = "grudge0";
+/// The device of each node in its own namespace.
+pub(super) const OWN: &str = "eth0";
 const PREFIX: u8 = 24;
 
 pub(super) fn failed<E: std::fmt::Display>(step: impl Into<String>) -> impl FnOnce(E) -> NetError {
@@ -62,6 +64,15 @@ impl Bridge {
     pub(super) fn links(&self) -> &Handle {
         &self.links
     }
+
+    pub(super) fn index(&self) -> u32 {
+        self.index
+    }
+}
+
+/// What a node is called, and the bridge's port towards it.
+pub(super) fn port(node: usize) -> String {
+    format!("n{}", node + 1)
 }
 
 /// A datagram socket in the namespace of the calling thread. What is in trouble is the systems' traffic: the proof of a
@@ -108,7 +119,7 @@ impl Room {
     }
 
     fn in_new_namespace(node: usize, runtime: &runtime::Handle) -> Result<Room, NetError> {
-        let name = format!("n{}", node + 1);
+        let name = port(node);
         unshare(CloneFlags::CLONE_NEWNET).map_err(failed(format!("make a network namespace for {name}")))?;
         let namespace = File::open("/proc/thread-self/ns/net").map_err(failed(format!("open {name}'s namespace")))?;
         let _inside = runtime.enter();
@@ -120,16 +131,16 @@ impl Room {
 
     async fn connect(self, bridge: &Bridge, all: &[Ipv4Addr]) -> Result<Space, NetError> {
         let Room { name, address, namespace, links, probe } = self;
-        let inner = LinkUnspec::new_with_name("eth0");
+        let inner = LinkUnspec::new_with_name(OWN);
         let inner = inner.setns_by_fd(namespace.as_raw_fd()).address(hardware(address)).build();
-        let pair = LinkVeth::new(&name, "eth0")
+        let pair = LinkVeth::new(&name, OWN)
             .set_info_data(InfoData::Veth(InfoVeth::Peer(inner)))
             .controller(bridge.index)
             .up()
             .build();
         bridge.links.link().add(pair).execute().await.map_err(failed(format!("add the link of {name}")))?;
         loopback_up(&links).await?;
-        let inner = index_of(&links, "eth0").await?;
+        let inner = index_of(&links, OWN).await?;
         add_address(&links, inner, address).await?;
         set_up(&links, inner).await.map_err(failed(format!("bring the link of {name} up")))?;
         let others: Vec<Ipv4Addr> = all.iter().copied().filter(|other| *other != address).chain([HUB]).collect();

@@ -14,7 +14,9 @@ mod connections;
 mod detour;
 mod filter;
 mod link;
+mod netem;
 mod probe;
+mod program;
 mod sample;
 mod switch;
 
@@ -28,10 +30,12 @@ use thiserror::Error;
 pub(crate) use connections::Resets;
 use filter::Filter;
 pub use filter::FilterPlace;
-pub(crate) use filter::{enter_namespace, find_restore};
+pub(crate) use filter::find_restore;
 pub(crate) use link::inside;
 use link::{Bridge, Space, failed};
+use netem::Netem;
 use probe::Probes;
+pub(crate) use program::enter_namespace;
 use sample::Sampler;
 pub(crate) use sample::{Burst, HEADER, SHORTEST, Sample};
 use switch::Switch;
@@ -94,10 +98,19 @@ pub(crate) struct Net {
 
 /// What it takes to treat packets.
 struct Trouble {
+    means: Means,
     switch: Switch,
     sampler: Arc<Mutex<Sampler>>,
     /// The links whose packets go by the switch.
     detours: Links,
+}
+
+/// Who treats packets.
+enum Means {
+    /// The switch.
+    Switch,
+    /// The kernel, as far as it does just what is asked; and the switch.
+    Netem(Netem),
 }
 
 /// The address of the node with that index.
@@ -163,11 +176,18 @@ impl Net {
     /// Treats the packets of exactly these links so.
     pub(crate) async fn treat(&mut self, treatments: &BTreeMap<(usize, usize), Treatment>) -> Result<(), NetError> {
         let Some(trouble) = &mut self.trouble else { return Err(unprepared()) };
-        let links: Links = treatments.keys().copied().collect();
+        let Trouble { means, switch, detours, .. } = trouble;
+        let mut by_switch = treatments.clone();
+        if let Means::Netem(netem) = means {
+            let by_netem: BTreeMap<_, _>;
+            (by_netem, by_switch) = by_switch.into_iter().partition(|(link, treatment)| Netem::can(*link, treatment));
+            netem.treat(&self.bridge, &self.nodes, by_netem).await?;
+        }
+        let links: Links = by_switch.keys().copied().collect();
         // A link is treated before it comes to the switch, and until it has left it.
-        trouble.switch.treat(treatments)?;
-        detour::change(&self.bridge, &self.nodes, &trouble.detours, &links).await?;
-        trouble.detours = links;
+        switch.treat(&by_switch)?;
+        detour::change(&self.bridge, &self.nodes, detours, &links).await?;
+        *detours = links;
         Ok(())
     }
 
@@ -176,9 +196,7 @@ impl Net {
         &self,
         bursts: BTreeMap<(usize, usize), Burst>,
     ) -> Result<BTreeMap<(usize, usize), Sample>, NetError> {
-        let sampler = Arc::clone(&self.trouble.as_ref().ok_or_else(unprepared)?.sampler);
-        let sampled = move || sampler.lock().unwrap_or_else(PoisonError::into_inner).sample(&bursts);
-        Ok(tokio::task::spawn_blocking(sampled).await.map_err(std::io::Error::other)??)
+        sample(&self.trouble.as_ref().ok_or_else(unprepared)?.sampler, bursts).await
     }
 
     /// Resets all TCP connections between these nodes and others at both ends, within about a millisecond.
@@ -189,7 +207,12 @@ impl Net {
         Ok(tokio::task::spawn_blocking(reset).await.map_err(std::io::Error::other)??)
     }
 
-    /// What became of all treated packets so far.
+    /// Whether packets are treated by the kernel, too.
+    pub(crate) fn has_netem(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| matches!(trouble.means, Means::Netem(_)))
+    }
+
+    /// What became so far of all packets that the switch has treated.
     pub(crate) fn tally(&self) -> Tally {
         self.trouble.as_ref().map(|trouble| trouble.switch.tally()).unwrap_or_default()
     }
@@ -206,8 +229,24 @@ impl Trouble {
         let switch = Switch::up(seed, nodes.len()).map_err(failed("open /dev/net/tun for the packets' switch"))?;
         detour::prepare(bridge).await?;
         let sampler = Arc::new(Mutex::new(Sampler::new(nodes)?));
-        Ok(Trouble { switch, sampler, detours: Links::new() })
+        let means = match Netem::find(bridge, nodes, &sampler).await {
+            Ok(netem) => Means::Netem(netem),
+            Err(error) => {
+                tracing::debug!("packets are treated by the switch alone, netem does not work here: {error}");
+                Means::Switch
+            }
+        };
+        Ok(Trouble { means, switch, sampler, detours: Links::new() })
     }
+}
+
+async fn sample(
+    sampler: &Arc<Mutex<Sampler>>,
+    bursts: BTreeMap<(usize, usize), Burst>,
+) -> Result<BTreeMap<(usize, usize), Sample>, NetError> {
+    let sampler = Arc::clone(sampler);
+    let sampled = move || sampler.lock().unwrap_or_else(PoisonError::into_inner).sample(&bursts);
+    Ok(tokio::task::spawn_blocking(sampled).await.map_err(std::io::Error::other)??)
 }
 
 fn unprepared() -> NetError {

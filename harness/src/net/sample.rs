@@ -1,8 +1,9 @@
 //! Looking at packets from the inside: what becomes of a numbered burst over a link?
 //!
-//! Each node has a raw socket in its own namespace, and the clients have one in the hub, for a protocol that nothing else
-//! uses (253, for experiments: RFC 3692). No transport drops what is damaged, so a wrong bit is seen as such. Behind a burst follows a sentinel that a
-//! switch does not treat: when it has arrived, nothing of the burst is left on the way but what is held up.
+//! Each node has a raw socket in its own namespace, and the clients have one in the hub, for a protocol that nothing
+//! else uses (253, for experiments: RFC 3692). No transport drops what is damaged, so a wrong bit is seen as such.
+//! Behind a burst follows a sentinel that is not treated: when it has arrived, nothing of the burst is left on the way
+//! but what is held up.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -23,9 +23,9 @@ use super::Treatment;
 pub(super) type Link = (usize, usize);
 
 /// The most packets that a lane holds, those of a rate and those of a delay together.
-pub(super) const MOST_HELD: usize = 4096;
+pub(in crate::net) const MOST_HELD: usize = 4096;
 /// How much longer than others a late packet is held up, in nanoseconds: 5 to 50 ms.
-pub(super) const HELD_BACK: Range<u64> = 5_000_000..50_000_000;
+pub(in crate::net) const HELD_BACK: Range<u64> = 5_000_000..50_000_000;
 /// How many bytes may pass a limited link at once after it was idle: two full packets.
 pub(crate) const BUCKET: u64 = 3_000;
 /// How long a packet waits for its link's rate at most, or as long as four buckets take if that is longer.

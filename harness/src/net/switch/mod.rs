@@ -1,4 +1,4 @@
-//! A switch in user space: what a kernel without `netem` lacks.
+//! A switch in user space: what a kernel without `netem` lacks, and what `netem` does otherwise than asked.
 //!
 //! It is one TUN device in the hub with a thread behind it. A node whose packets to another are in trouble is given
 //! that node's address by way of the hub ([`super::detour`]), and the hub sends what comes so into the device, as it
@@ -24,9 +24,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
+use core::Link;
 pub use core::Tally;
 pub(crate) use core::{BUCKET, QUEUE};
-use core::{HELD_BACK, Link};
+pub(super) use core::{HELD_BACK, MOST_HELD};
 pub(super) use tun::{DEVICE, Switch};
 
 /// How the packets of one directed link fare; by default as ever.
