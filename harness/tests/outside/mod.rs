@@ -63,36 +63,29 @@ pub fn hold_namespaces(pids: &[Pid]) -> Vec<File> {
     pids.iter().flat_map(of).flatten().collect()
 }
 
-/// What a cluster could have left on the host itself.
-#[derive(Debug, PartialEq)]
-pub struct Host {
-    links: BTreeSet<String>,
-    mounts: BTreeSet<String>,
-    /// Rules of packet filters, without how often each was used.
-    filters: Vec<String>,
-    /// Rules of routing.
-    rules: Vec<String>,
-    /// What bears our name in memory that processes share.
-    shared: Vec<PathBuf>,
-}
+/// What a cluster could have left on the host itself: links, mounts, rules of packet filters and of routing, and what
+/// bears our name in memory that processes share.
+pub struct Host(BTreeSet<String>);
 
 impl Host {
     pub fn now() -> Host {
-        let named = |folder: &str| -> Vec<PathBuf> {
-            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-            entries.map(|entry| entry.path()).collect()
-        };
-        let links = named("/sys/class/net").iter().map(|path| path.display().to_string()).collect();
-        let ours = |path: &PathBuf| path.to_string_lossy().contains("grudge");
         let mounts = fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
-        Host {
-            links,
-            mounts: mounts.lines().map(str::to_owned).collect(),
-            filters: said("iptables-save", &[]).into_iter().filter(|line| !line.starts_with(['#', ':'])).collect(),
-            rules: said("ip", &["rule"]),
-            shared: named("/dev/shm").into_iter().filter(ours).collect(),
-        }
+        let filters = said("iptables-save", &[]).into_iter().filter(|line| !line.starts_with(['#', ':']));
+        let shared = listed("/dev/shm").filter(|path| path.contains("grudge"));
+        let mounts = mounts.lines().map(|line| format!("mount {line}"));
+        Host(listed("/sys/class/net").chain(shared).chain(mounts).chain(filters).chain(said("ip", &["rule"])).collect())
     }
+
+    /// What is there and was not, or the other way round.
+    pub fn changed_since(&self, before: &Host) -> Vec<String> {
+        self.0.symmetric_difference(&before.0).cloned().collect()
+    }
+}
+
+/// The paths in a folder; none if there is no such folder.
+fn listed(folder: &str) -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path().display().to_string())
 }
 
 /// The lines that a program writes. An ordinary user may not ask some; then there is nothing that user could have left.
