@@ -20,8 +20,9 @@ use tokio::time::timeout;
 
 /// What it says when the thread stands still.
 const HELD: &str = "held";
-/// How long it may take until a thread stands still, or goes on; one inside fsync stops only after it.
-const EFFECT: Duration = Duration::from_secs(5);
+/// How long it may take until a thread stands still, or goes on: the program may have to be read from a busy disk, and a
+/// thread inside fsync stops only after it.
+const EFFECT: Duration = Duration::from_secs(20);
 
 /// The process that holds a thread until this is let go or dropped.
 pub(crate) struct Holder {
