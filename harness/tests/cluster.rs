@@ -21,7 +21,7 @@ use standin::Manner;
 
 fn main() -> ExitCode {
     standin::replica_if_asked();
-    fixture::run(vec![
+    let trials = vec![
         trial("five_nodes_serve_and_leave_nothing_when_they_are_down", up_and_down),
         trial("a_replica_runs_in_its_node_s_folder", own_folder),
         trial("every_shape_of_partition_has_a_receipt", every_shape),
@@ -44,7 +44,8 @@ fn main() -> ExitCode {
         trial("a_program_that_does_not_exist_is_named", no_program),
         trial("a_cluster_without_a_leader_does_not_serve", leaderless),
         trial("a_run_folder_that_cannot_be_made_is_named", no_folder),
-    ])
+    ];
+    fixture::run(Ok(()), trials)
 }
 
 async fn five() -> Fixture {
@@ -113,7 +114,7 @@ async fn every_shape() {
         if shape == Shape::Leader {
             assert!(active.fault.to_string().contains("n2+n3+n4+n5→n1"), "{}", active.fault);
         }
-        let healed = fixture.cluster.stop(active).await.unwrap_or_else(|error| panic!("{shape}: {error}"));
+        let healed = fixture.stop(active).await;
         assert_eq!(silent(&healed.evidence), (0, 30), "{shape}");
     }
 }
@@ -127,7 +128,7 @@ async fn rules_in_each_node() {
     for (shape, cut) in [(Shape::Halves, 12), (Shape::MajoritiesRing, 10), (Shape::OneWay, 6)] {
         let active = fixture.start(Fault::Partition(shape.clone())).await;
         assert_eq!(silent(&active.receipt.evidence), (cut, 30 - cut), "{shape}");
-        let healed = fixture.cluster.stop(active).await.unwrap_or_else(|error| panic!("{shape}: {error}"));
+        let healed = fixture.stop(active).await;
         assert_eq!(silent(&healed.evidence), (0, 30), "{shape}");
     }
 }
@@ -148,9 +149,9 @@ async fn two_partitions() {
     let first = fixture.start(cut("n1", "n2")).await;
     let second = fixture.start(cut("n2", "n3")).await;
     assert_eq!(silent(&second.receipt.evidence).0, 2);
-    let receipt = fixture.cluster.stop(first).await.expect("it heals");
+    let receipt = fixture.stop(first).await;
     assert_eq!(receipt.evidence, Evidence::Links { silent: vec!["n3→n2".into()], passing: 29 });
-    let receipt = fixture.cluster.stop(second).await.expect("it heals");
+    let receipt = fixture.stop(second).await;
     assert_eq!(silent(&receipt.evidence), (0, 30));
 }
 
@@ -158,7 +159,7 @@ async fn exact_again() {
     let mut fixture = five().await;
     let first = fixture.start(Fault::Partition(Shape::MajoritiesRing)).await;
     let (exact, evidence) = (first.fault.clone(), first.receipt.evidence.clone());
-    fixture.cluster.stop(first).await.expect("it heals");
+    fixture.stop(first).await;
     let again = fixture.start(exact).await;
     assert_eq!(again.receipt.evidence, evidence);
 }
@@ -182,8 +183,7 @@ async fn unhooked_rules() {
     }
     ["FORWARD", "INPUT", "OUTPUT"].into_iter().for_each(|hook| iptables(&["-F", hook]));
     for (shape, passing) in [(Shape::Halves, "cut and yet passing: "), FROM_CLIENTS] {
-        let error = fixture.cluster.start(&Fault::Partition(shape), &mut fixture.rng).await;
-        let error = error.expect_err("the rules do nothing");
+        let error = fixture.try_start(Fault::Partition(shape)).await.expect_err("the rules do nothing");
         assert!(matches!(error, FaultError::NoReceipt { .. }), "{error}");
         assert!(error.to_string().contains(passing), "{error}");
     }
@@ -214,7 +214,7 @@ async fn pause_and_resume() {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
         assert!(status.contains("State:\tT"), "{status}");
     }
-    let receipt = fixture.cluster.stop(active).await.expect("it goes on");
+    let receipt = fixture.stop(active).await;
     assert_eq!(pids(&receipt.evidence), paused);
     assert_eq!(fixture.cluster.crashes(), []);
 }
@@ -234,7 +234,7 @@ async fn kill_and_restart() {
     let dead = pids(&active.receipt.evidence);
     assert!(!std::path::Path::new(&format!("/proc/{}", dead[0])).exists(), "it was reaped");
     assert_eq!(fixture.cluster.leader().await, None);
-    let receipt = fixture.cluster.stop(active).await.expect("it starts again");
+    let receipt = fixture.stop(active).await;
     assert_ne!(pids(&receipt.evidence), dead);
     assert_eq!(fixture.cluster.leader().await.map(|node| node.name), Some("n1".to_owned()));
     assert_eq!(fixture.cluster.crashes(), [], "a death of our making is no crash");
@@ -245,7 +245,7 @@ async fn not_hit_again() {
     fixture.start(Fault::Pause(nodes(&["n1", "n2"]))).await;
     let killed = fixture.start(Fault::Kill(Targets::All)).await;
     assert_eq!(killed.fault, Fault::Kill(nodes(&["n3", "n4", "n5"])));
-    let error = fixture.cluster.start(&Fault::Pause(Targets::One), &mut fixture.rng).await;
+    let error = fixture.try_start(Fault::Pause(Targets::One)).await;
     assert!(matches!(error, Err(FaultError::Inapplicable(_))), "{error:?}");
 }
 
@@ -270,11 +270,11 @@ async fn line_in_a_log() {
     let sign = |nth| Sign { what: Seen::Log("born".to_owned()), node: None, nth };
     let (first, third) = (fixture.cluster.sight(&sign(1)), fixture.cluster.sight(&sign(3)));
     let active = fixture.start(Fault::Kill(nodes(&["n4"]))).await;
-    fixture.cluster.stop(active).await.expect("it starts again");
+    fixture.stop(active).await;
     let patience = Duration::from_secs(30);
     assert_eq!(tokio::time::timeout(patience, first).await.as_deref(), Ok("n4"));
     let active = fixture.start(Fault::Kill(nodes(&["n2", "n5"]))).await;
-    fixture.cluster.stop(active).await.expect("they start again");
+    fixture.stop(active).await;
     assert_eq!(tokio::time::timeout(patience, third).await.as_deref(), Ok("n5"), "the last of three");
 }
 
@@ -282,7 +282,7 @@ async fn crash() {
     let mut fixture = five().await;
     let active = fixture.start(Fault::Pause(nodes(&["n3"]))).await;
     let pid = pids(&active.receipt.evidence)[0];
-    fixture.cluster.stop(active).await.expect("it goes on");
+    fixture.stop(active).await;
     kill(pid, Signal::SIGABRT).expect("it lives");
     let deadline = Instant::now() + Duration::from_secs(10);
     while fixture.cluster.crashes().is_empty() && Instant::now() < deadline {

@@ -26,11 +26,8 @@ use standin::Manner;
 
 fn main() -> ExitCode {
     standin::replica_if_asked();
-    if !Path::new("/dev/fuse").exists() {
-        anstream::eprintln!("skipped: /dev/fuse is not there");
-        return ExitCode::SUCCESS;
-    }
-    fixture::run(vec![
+    let fuse = Path::new("/dev/fuse").exists().then_some(()).ok_or_else(|| "/dev/fuse is not there".to_owned());
+    let trials = vec![
         trial("files_behave_as_posix_says", files),
         trial("names_behave_as_posix_says", names),
         trial("memory_that_is_mapped_is_the_file", mapped),
@@ -51,7 +48,8 @@ fn main() -> ExitCode {
         trial("without_a_closed_file_no_bit_flips", no_closed_file),
         trial("a_cluster_that_was_not_asked_for_has_no_layer", not_asked_for),
         trial("whoever_waits_for_a_layer_that_is_killed_gets_an_error", layer_killed),
-    ])
+    ];
+    fixture::run(fuse, trials)
 }
 
 /// A cluster with a layer under each node's data, and where that is.
@@ -93,11 +91,6 @@ fn data(root: &Path, node: &str) -> PathBuf {
 impl Disks {
     fn data(&self, node: &str) -> PathBuf {
         data(&self.root, node)
-    }
-
-    async fn try_start(&mut self, fault: Fault) -> Result<Active, FaultError> {
-        let Fixture { cluster, rng, .. } = &mut self.fixture;
-        cluster.start(&fault, rng).await
     }
 
     /// Flips a bit of a file that was just closed: it counts as open until the kernel has said so.
@@ -297,7 +290,7 @@ async fn power() {
         let whole = text == "changed" && left == [7; 10_000];
         assert_eq!(loss.bytes == 0 && loss.names == 0, whole, "round {round}: {loss:?}, {text}, {}", left.len());
         lost += usize::from(!whole);
-        let receipt = fixture.cluster.stop(active).await.expect("it starts again");
+        let receipt = fixture.stop(active).await;
         assert!(matches!(receipt.evidence, Evidence::Restarted(_)), "{receipt:?}");
         synced.write_all_at(b"durable", 0).and_then(|()| synced.sync_all()).expect("it is fsynced");
         drop(fs::remove_file(data.join("new")));
@@ -330,7 +323,7 @@ async fn survives() {
         other.sync_all().expect("it is fsynced");
         let active = fixture.start(Fault::Power(nodes(&["n3"]))).await;
         assert_eq!(fs::read_to_string(data.join("current")).expect("it is there"), format!("version {round}"));
-        fixture.cluster.stop(active).await.expect("it starts again");
+        fixture.stop(active).await;
     }
     fixture.down().await;
 }
@@ -349,7 +342,7 @@ async fn synchronous() {
         for (path, _) in &files {
             assert_eq!(fs::read_to_string(path).expect("it is there"), text, "{}", path.display());
         }
-        fixture.cluster.stop(active).await.expect("it starts again");
+        fixture.stop(active).await;
     }
     fixture.down().await;
 }
@@ -384,7 +377,7 @@ async fn troubles() {
         }
         let other = fixture.data("n2").join(trouble.to_string().replace(' ', "-"));
         fs::write(&other, "n2 is well").and_then(|()| File::open(other)?.sync_all()).expect("n2 is well");
-        let over = fixture.cluster.stop(active).await.unwrap_or_else(|error| panic!("{trouble}: {error}"));
+        let over = fixture.stop(active).await;
         assert!(matches!(&over.evidence, Evidence::Disks(seen) if !seen[0].restarted), "{over:?}");
         fs::write(&file, "after").and_then(|()| File::open(&file)?.sync_all()).expect("n1 is well again");
     }
@@ -429,9 +422,9 @@ async fn two_troubles() {
     let mut fixture = three().await;
     let slow = fixture.start(disk("n1", DiskTrouble::Slow(Duration::from_millis(50)))).await;
     let full = fixture.start(disk("n1", DiskTrouble::WriteError)).await;
-    let over = fixture.cluster.stop(full).await.expect("it is over");
+    let over = fixture.stop(full).await;
     assert!(matches!(&over.evidence, Evidence::Disks(seen) if seen[0].seen.contains("another")), "{over:?}");
-    let over = fixture.cluster.stop(slow).await.expect("it had lasted and is over");
+    let over = fixture.stop(slow).await;
     assert!(matches!(&over.evidence, Evidence::Disks(seen) if seen[0].seen.contains("fsync took")), "{over:?}");
     fixture.down().await;
 }
@@ -452,7 +445,7 @@ async fn slow() {
     waiting.join().expect("it does not panic").expect("it is fsynced in the end");
     assert!(begun.elapsed() >= by, "{:?}", begun.elapsed());
     assert!(others > 1, "{others} other calls meanwhile");
-    fixture.cluster.stop(active).await.expect("it is over");
+    fixture.stop(active).await;
     fixture.down().await;
 }
 
@@ -465,7 +458,7 @@ async fn failed_fsync() {
     file.write_all_at(b"failed!", 0).expect("it is written");
     let error = file.sync_all().expect_err("it fails");
     assert_eq!(number(&error), Some(libc::EIO));
-    fixture.cluster.stop(active).await.expect("it is over");
+    fixture.stop(active).await;
     file.sync_all().expect("who asks again is told that all is well");
     assert_eq!(fs::read_to_string(data.join("file")).expect("it is read"), "failed!");
     fixture.start(Fault::Power(nodes(&["n1"]))).await;
@@ -477,7 +470,7 @@ async fn failed_fsync() {
 /// The number of a node's process, seen by a fault that does nothing to it.
 async fn pid(fixture: &mut Disks, node: &str) -> Pid {
     let active = fixture.start(Fault::Pause(nodes(&[node]))).await;
-    let receipt = fixture.cluster.stop(active).await.expect("it goes on");
+    let receipt = fixture.stop(active).await;
     match receipt.evidence {
         Evidence::Running(processes) => Pid::from_raw(processes[0].pid),
         other => panic!("{other:?}"),
@@ -494,7 +487,7 @@ async fn dies_of_its_disk() {
         fixture.cluster.heal_all().await.err();
         assert!(Instant::now() < deadline, "it does not die");
     }
-    let over = fixture.cluster.stop(active).await.expect("it is over");
+    let over = fixture.stop(active).await;
     assert!(matches!(&over.evidence, Evidence::Disks(seen) if seen[0].restarted), "{over:?}");
     assert_eq!(fixture.cluster.crashes(), [], "a death of a disk's making is no crash");
     let node = fixture.cluster.nodes()[1].clone();
@@ -512,7 +505,8 @@ async fn flip() {
     let active = fixture.flip("n1").await.expect("one file is closed");
     let Evidence::Flipped(bits) = &active.receipt.evidence else { panic!("{:?}", active.receipt) };
     assert_eq!((bits.len(), bits[0].flip.file.as_os_str()), (1, OsStr::new("folder/closed")));
-    fixture.cluster.stop(active).await.expect("there is nothing to take away");
+    // There is nothing to take away.
+    fixture.stop(active).await;
     let after = fs::read(data.join("folder/closed")).expect("it is read");
     let differ: Vec<usize> = (0..before.len()).filter(|at| before[*at] != after[*at]).collect();
     assert_eq!(differ.len(), 1, "{differ:?}");

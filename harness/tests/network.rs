@@ -1,12 +1,12 @@
 //! Faults of the network beside partitions, on real processes, in a sandbox of the test's own. Without permission for
 //! one, the tests are skipped and say so.
 
+mod fixture;
 mod forbid;
 mod standin;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::future::Future;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, ExitCode};
@@ -14,37 +14,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use fixture::{Fixture, nodes, trial};
 use forbid::forbid;
-use grudge::cluster::{Cluster, Node};
-use grudge::fault::{
-    Active, Direction, Evidence, Fault, FaultError, FaultKind, PacketTrouble, PacketsSeen, Shape, Targets,
-};
+use grudge::cluster::Node;
+use grudge::fault::{Direction, Evidence, Fault, FaultError, FaultKind, PacketTrouble, PacketsSeen, Shape, Targets};
 use grudge::net::FilterPlace;
-use grudge::sandbox::{self, SandboxError};
-use libtest_mimic::{Arguments, Failed, Trial};
 use nix::libc;
 use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, setns};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::Pid;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use standin::Manner;
 
 fn main() -> ExitCode {
     standin::replica_if_asked();
-    let mut arguments = Arguments::from_args();
-    // All clusters use the same addresses, so there is one at a time.
-    arguments.test_threads = Some(1);
-    if !arguments.list {
-        match sandbox::enter() {
-            Ok(_) => {}
-            Err(error @ SandboxError::Permission { .. }) => {
-                anstream::eprintln!("skipped: {error}");
-                return ExitCode::SUCCESS;
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
     let trials = vec![
         trial("every_trouble_of_packets_has_a_receipt", every_trouble),
         trial("every_trouble_between_clients_and_nodes_has_a_receipt", every_trouble_of_clients),
@@ -65,52 +47,18 @@ fn main() -> ExitCode {
         trial("connections_between_nodes_are_reset_at_both_ends", reset),
         trial("connections_that_the_kernel_does_not_reset_are_no_fault", reset_refused),
     ];
-    libtest_mimic::run(&arguments, trials).exit_code()
+    fixture::run(Ok(()), trials)
 }
 
-fn trial<F: Future<Output = ()> + 'static>(name: &str, test: fn() -> F) -> Trial {
-    Trial::test(name, move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        runtime.map_err(Failed::from)?.block_on(test());
-        Ok(())
-    })
-}
-
-struct Fixture {
-    cluster: Cluster,
-    rng: ChaCha8Rng,
-    _dir: tempfile::TempDir,
-}
-
-async fn ready_for(nodes: usize, faults: &[FaultKind]) -> Fixture {
-    let dir = tempfile::tempdir().expect("a folder for the test");
-    let faults: BTreeSet<FaultKind> = faults.iter().copied().collect();
-    let spec = grudge::cluster::Spec { faults, ..standin::spec(Manner::Serve, nodes, dir.path()) };
-    let cluster = Cluster::up(spec).await.expect("stand-ins come up");
-    Fixture { cluster, rng: ChaCha8Rng::seed_from_u64(1), _dir: dir }
+/// A cluster whose packets can be troubled.
+async fn ready_for_packets(nodes: usize) -> Fixture {
+    Fixture::ready_for(&[FaultKind::Packets], Manner::Serve, nodes).await
 }
 
 impl Fixture {
-    async fn try_to(&mut self, fault: &Fault) -> Result<Active, FaultError> {
-        self.cluster.start(fault, &mut self.rng).await
-    }
-
-    async fn start(&mut self, fault: Fault) -> Active {
-        self.try_to(&fault).await.unwrap_or_else(|error| panic!("{fault}: {error}"))
-    }
-
-    async fn stop(&self, active: Active) -> Evidence {
-        let fault = active.fault.to_string();
-        self.cluster.stop(active).await.unwrap_or_else(|error| panic!("{fault}: {error}")).evidence
-    }
-
     fn node(&self, name: &str) -> &Node {
         self.cluster.nodes().iter().find(|node| node.name == name).expect("a node of the cluster")
     }
-}
-
-fn nodes(names: &[&str]) -> Targets {
-    Targets::Nodes(names.iter().map(|name| (*name).to_owned()).collect())
 }
 
 fn all() -> PacketTrouble {
@@ -147,7 +95,7 @@ async fn every_trouble_of_clients() {
 }
 
 async fn each_has_a_receipt(peers: &[&str]) {
-    let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
+    let mut fixture = ready_for_packets(3).await;
     let all = || PacketTrouble { peers: peers.iter().map(|name| (*name).to_owned()).collect(), ..all() };
     for trouble in [
         PacketTrouble { loss: 20, ..all() },
@@ -163,13 +111,13 @@ async fn each_has_a_receipt(peers: &[&str]) {
         let active = fixture.start(Fault::Packets(trouble)).await;
         let (links, calm) = seen(&active.receipt.evidence);
         assert_eq!((links.len(), calm), (6, 6), "{}", active.fault);
-        let evidence = fixture.stop(active).await;
+        let evidence = fixture.stop(active).await.evidence;
         assert_eq!((seen(&evidence).0.len(), seen(&evidence).1), (6, 12), "it had lasted, and all is calm");
     }
 }
 
 async fn asked_links_only() {
-    let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
+    let mut fixture = ready_for_packets(3).await;
     let trouble = PacketTrouble { peers: vec!["n2".into()], loss: 30, ..PacketTrouble::none(nodes(&["n1"])) };
     for (direction, links) in [(Direction::Out, vec!["n1→n2"]), (Direction::Both, vec!["n1→n2", "n2→n1"])] {
         let active = fixture.start(Fault::Packets(PacketTrouble { direction, ..trouble.clone() })).await;
@@ -210,7 +158,7 @@ async fn pid(fixture: &mut Fixture, node: &str) -> i32 {
 
 async fn wrong_bits() {
     const SENT: u64 = 400;
-    let mut fixture = ready_for(2, &[FaultKind::Packets]).await;
+    let mut fixture = ready_for_packets(2).await;
     let (one, two) = (pid(&mut fixture, "n1").await, pid(&mut fixture, "n2").await);
     let at = |node: &Node| SocketAddr::new(node.address, 9_999);
     let (from, to) = (at(fixture.node("n1")), at(fixture.node("n2")));
@@ -243,10 +191,10 @@ async fn wrong_bits() {
 
 /// The hub forwards packets itself, and the switch sees none.
 async fn past_the_switch() {
-    let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
+    let mut fixture = ready_for_packets(3).await;
     ip("rule del iif grudge0");
     let fault = Fault::Packets(PacketTrouble { corrupt: 50, ..all() });
-    let error = fixture.try_to(&fault).await.expect_err("nothing is damaged");
+    let error = fixture.try_start(fault).await.expect_err("nothing is damaged");
     assert!(matches!(error, FaultError::NoReceipt { .. }), "{error}");
     assert!(error.to_string().contains("packets were damaged, and 50 % should be"), "{error}");
 }
@@ -283,7 +231,7 @@ fn round_trip(client: &mut TcpStream) -> Duration {
 }
 
 async fn a_client_sees_it() {
-    let mut fixture = ready_for(2, &[FaultKind::Packets]).await;
+    let mut fixture = ready_for_packets(2).await;
     let mut client = echoed(&mut fixture).await;
     assert!(round_trip(&mut client) < ms(40));
     for (direction, times) in [(Direction::In, 1), (Direction::Out, 1), (Direction::Both, 2)] {
@@ -307,7 +255,7 @@ fn received(pid: i32) -> (u64, u64) {
 }
 
 async fn single_packets() {
-    let mut fixture = ready_for(2, &[FaultKind::Packets]).await;
+    let mut fixture = ready_for_packets(2).await;
     let (one, two) = (pid(&mut fixture, "n1").await, pid(&mut fixture, "n2").await);
     let address = SocketAddr::new(fixture.node("n2").address, 9_999);
     let listener = within(two, move || TcpListener::bind(address).expect("a port of the node's own"));
@@ -330,28 +278,28 @@ async fn single_packets() {
 }
 
 async fn clients_past_the_switch() {
-    let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
+    let mut fixture = ready_for_packets(3).await;
     for direction in [Direction::In, Direction::Out] {
         let fault = Fault::Packets(PacketTrouble { direction, corrupt: 50, ..with_clients("n1") });
         let active = fixture.start(fault.clone()).await;
         ip("route del default table 42");
         let error = fixture.cluster.stop(active).await.expect_err("it had not lasted");
         assert!(error.to_string().contains("packets were damaged, and 50 % should be"), "{error}");
-        let error = fixture.try_to(&fault).await.expect_err("nothing is damaged");
+        let error = fixture.try_start(fault).await.expect_err("nothing is damaged");
         assert!(matches!(error, FaultError::NoReceipt { .. }), "{error}");
         ip("route add default dev grudge-tun src 10.42.0.254 table 42");
     }
 }
 
 async fn clients_cut_in_trouble() {
-    let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
+    let mut fixture = ready_for_packets(3).await;
     let delayed = PacketTrouble { delay: ms(20), targets: Targets::All, ..with_clients("n1") };
     let delayed = fixture.start(Fault::Packets(delayed)).await;
     let cut = fixture.start(Fault::Partition(Shape::LeaderFromClients)).await;
     let Evidence::Links { silent, passing } = &cut.receipt.evidence else { panic!("{:?}", cut.receipt) };
     assert_eq!((silent.len(), *passing), (2, 10));
     assert!(!reachable(fixture.node("n1")).await && reachable(fixture.node("n2")).await);
-    let Evidence::Packets { troubled, unmeasured, calm, .. } = fixture.stop(delayed).await else {
+    let Evidence::Packets { troubled, unmeasured, calm, .. } = fixture.stop(delayed).await.evidence else {
         panic!("packets are proven by packets")
     };
     assert_eq!((troubled.len(), unmeasured.len(), calm), (4, 2, 10));
@@ -360,7 +308,7 @@ async fn clients_cut_in_trouble() {
 }
 
 async fn ended_early() {
-    let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
+    let mut fixture = ready_for_packets(3).await;
     for trouble in [PacketTrouble { duplicate: 20, ..all() }, PacketTrouble { corrupt: 20, delay: ms(20), ..all() }] {
         let active = fixture.start(Fault::Packets(trouble)).await;
         ip("rule del iif grudge0");
@@ -371,7 +319,7 @@ async fn ended_early() {
 }
 
 async fn netem_lets_go() {
-    let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
+    let mut fixture = ready_for_packets(3).await;
     let loss = Fault::Packets(PacketTrouble { loss: 50, ..all() });
     let active = fixture.start(loss.clone()).await;
     let Evidence::Packets { switch, .. } = active.receipt.evidence else { panic!("packets are proven by packets") };
@@ -388,15 +336,15 @@ async fn netem_lets_go() {
 }
 
 async fn cut_in_trouble() {
-    let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
+    let mut fixture = ready_for_packets(3).await;
     let delayed = fixture.start(Fault::Packets(PacketTrouble { delay: ms(20), loss: 40, ..all() })).await;
     let alone = fixture.start(Fault::Partition(Shape::Node("n1".into()))).await;
     let Evidence::Links { silent, passing } = &alone.receipt.evidence else { panic!("{:?}", alone.receipt) };
     assert_eq!((silent.len(), *passing), (4, 8), "a cut is told from a loss");
     let its_own = Fault::Packets(PacketTrouble { loss: 10, ..PacketTrouble::none(nodes(&["n1"])) });
-    let error = fixture.try_to(&its_own).await.expect_err("all of its links are cut");
+    let error = fixture.try_start(its_own).await.expect_err("all of its links are cut");
     assert!(matches!(error, FaultError::Inapplicable(_)), "{error}");
-    let Evidence::Packets { troubled, unmeasured, calm, .. } = fixture.stop(delayed).await else {
+    let Evidence::Packets { troubled, unmeasured, calm, .. } = fixture.stop(delayed).await.evidence else {
         panic!("packets are proven by packets")
     };
     assert_eq!((troubled.len(), unmeasured.len(), calm), (2, 4, 8));
@@ -404,18 +352,18 @@ async fn cut_in_trouble() {
 }
 
 async fn two_troubles() {
-    let mut fixture = ready_for(3, &[FaultKind::Packets]).await;
+    let mut fixture = ready_for_packets(3).await;
     let first = fixture.start(Fault::Packets(PacketTrouble { loss: 30, ..all() })).await;
     let second = PacketTrouble { peers: vec!["n2".into()], duplicate: 30, ..PacketTrouble::none(nodes(&["n1"])) };
     let second = fixture.start(Fault::Packets(second)).await;
     assert_eq!(seen(&second.receipt.evidence).1, 6, "all other links between nodes are in trouble, too");
     fixture.stop(second).await;
-    assert_eq!(seen(&fixture.stop(first).await).1, 12);
+    assert_eq!(seen(&fixture.stop(first).await.evidence).1, 12);
 }
 
 async fn reset() {
-    let mut fixture = ready_for(3, &[]).await;
-    let error = fixture.try_to(&Fault::Reset(Targets::All)).await.expect_err("stand-ins do not talk to each other");
+    let mut fixture = Fixture::up(Manner::Serve, 3).await;
+    let error = fixture.try_start(Fault::Reset(Targets::All)).await.expect_err("stand-ins do not talk to each other");
     assert!(matches!(error, FaultError::Inapplicable(_)), "{error}");
     let (listener, mut caller, mut called) = connected(&mut fixture).await;
     let (from, to) = (fixture.node("n1").address, fixture.node("n2").address);
@@ -423,7 +371,7 @@ async fn reset() {
     let mut client = TcpStream::connect((to, 9_999)).expect("somebody listens");
     let (mut served, _) = listener.accept().expect("somebody calls");
 
-    let elsewhere = fixture.try_to(&Fault::Reset(nodes(&["n3"]))).await.expect_err("it has no connection");
+    let elsewhere = fixture.try_start(Fault::Reset(nodes(&["n3"]))).await.expect_err("it has no connection");
     assert!(matches!(elsewhere, FaultError::Inapplicable(_)), "{elsewhere}");
     let active = fixture.start(Fault::Reset(nodes(&["n2"]))).await;
     assert_eq!(peer.ip(), from);
@@ -436,7 +384,7 @@ async fn reset() {
     }
     client.write_all(b"x").expect("a client's connection is left alone");
     served.read_exact(&mut [0]).expect("and carries what it should");
-    assert_eq!(fixture.stop(active).await, Evidence::Reset(vec![]));
+    assert_eq!(fixture.stop(active).await.evidence, Evidence::Reset(vec![]));
 }
 
 /// A connection from n1 to n2, and what listens there.
@@ -460,9 +408,9 @@ async fn reset_refused() {
 }
 
 async fn not_reset() {
-    let mut fixture = ready_for(2, &[]).await;
+    let mut fixture = Fixture::up(Manner::Serve, 2).await;
     let (_listener, mut caller, mut called) = connected(&mut fixture).await;
-    let error = fixture.try_to(&Fault::Reset(nodes(&["n2"]))).await.expect_err("nothing is reset");
+    let error = fixture.try_start(Fault::Reset(nodes(&["n2"]))).await.expect_err("nothing is reset");
     assert!(matches!(error, FaultError::Failed { .. }), "{error}");
     assert_eq!(
         error.to_string(),
@@ -477,7 +425,7 @@ async fn reachable(node: &Node) -> bool {
 }
 
 async fn from_clients() {
-    let mut fixture = ready_for(3, &[]).await;
+    let mut fixture = Fixture::up(Manner::Serve, 3).await;
     let active = fixture.start(Fault::Partition(Shape::LeaderFromClients)).await;
     assert_eq!(active.fault.to_string(), "partition n1→clients, clients→n1");
     let Evidence::Links { silent, passing } = &active.receipt.evidence else { panic!("{:?}", active.receipt) };
@@ -485,18 +433,20 @@ async fn from_clients() {
     assert!(!reachable(fixture.node("n1")).await, "clients do not reach the leader");
     assert!(reachable(fixture.node("n2")).await, "and all others");
     assert_eq!(fixture.cluster.leader().await, None, "and nor does the harness learn who leads");
-    let again = fixture.try_to(&Fault::Partition(Shape::Leader)).await.expect_err("nobody says that it leads");
+    let again = fixture.try_start(Fault::Partition(Shape::Leader)).await.expect_err("nobody says that it leads");
     assert!(matches!(again, FaultError::Inapplicable(_)), "{again}");
-    let Evidence::Links { silent, passing: 12 } = fixture.stop(active).await else { panic!("all is whole again") };
+    let Evidence::Links { silent, passing: 12 } = fixture.stop(active).await.evidence else {
+        panic!("all is whole again")
+    };
     assert!(silent.is_empty() && reachable(fixture.node("n1")).await);
 }
 
 async fn restarted_without_clients() {
-    let mut fixture = ready_for(3, &[]).await;
+    let mut fixture = Fixture::up(Manner::Serve, 3).await;
     let cuts = [("n1".to_owned(), ["clients".to_owned()].into())];
     let cut = fixture.start(Fault::Partition(Shape::Cuts(cuts.into()))).await;
     let killed = fixture.start(Fault::Kill(nodes(&["n1"]))).await;
-    assert!(matches!(fixture.stop(killed).await, Evidence::Restarted(_)));
+    assert!(matches!(fixture.stop(killed).await.evidence, Evidence::Restarted(_)));
     assert!(!reachable(fixture.node("n1")).await);
     fixture.stop(cut).await;
     assert!(reachable(fixture.node("n1")).await);
@@ -545,7 +495,7 @@ async fn some_more(sent: &AtomicUsize) {
 }
 
 async fn at_one_instant() {
-    let mut fixture = ready_for(5, &[]).await;
+    let mut fixture = Fixture::up(Manner::Serve, 5).await;
     if fixture.cluster.filter_place().await != FilterPlace::Hub {
         anstream::eprintln!("skipped: no br_netfilter here, so each node has rules of its own");
         return;

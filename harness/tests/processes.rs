@@ -20,7 +20,7 @@ use standin::Manner;
 
 fn main() -> ExitCode {
     standin::replica_if_asked();
-    fixture::run(vec![
+    let trials = vec![
         trial("a_rolling_restart_gives_every_node_another_life", rolling),
         trial("a_storm_restarts_as_often_as_it_says", storm),
         trial("a_storm_that_is_taken_away_early_says_what_was_left", storm_cut_short),
@@ -39,7 +39,8 @@ fn main() -> ExitCode {
         trial("a_share_that_somebody_widens_has_no_receipt", cpu_widened),
         trial("a_squeezed_node_stays_paused_for_as_long_as_it_should", cpu_and_pause),
         trial("a_node_dies_and_lives_again_at_full_speed", cpu_and_kill),
-    ])
+    ];
+    fixture::run(Ok(()), trials)
 }
 
 /// A stand-in's process: the one of this number.
@@ -81,7 +82,7 @@ async fn rolling() {
     let active = fixture.start(Fault::Restart { targets: Targets::All, manner: Restarts::Rolling }).await;
     assert!(matches!(&active.receipt.evidence, Evidence::Killed(first) if first.len() == 1), "{:?}", active.receipt);
     until("every node has had a second life", || logs.iter().all(|log| log.lives() == 2)).await;
-    let receipt = fixture.cluster.stop(active).await.expect("all of them serve");
+    let receipt = fixture.stop(active).await;
     let Evidence::Lives { lives, left: 0 } = receipt.evidence else { panic!("{receipt:?}") };
     let killed: Vec<_> = lives.iter().map(|life| life.killed).collect();
     assert_eq!(killed, before.iter().map(|pid| pid.as_raw()).collect::<Vec<_>>(), "one after the other, each once");
@@ -94,7 +95,7 @@ async fn storm() {
     let logs: Vec<_> = (1..=3).map(Log::of).collect();
     let active = fixture.start(Fault::Restart { targets: nodes(&["n1", "n3"]), manner: Restarts::Storm(3) }).await;
     until("both have had four lives", || logs[0].lives() == 4 && logs[2].lives() == 4).await;
-    let receipt = fixture.cluster.stop(active).await.expect("both serve");
+    let receipt = fixture.stop(active).await;
     let Evidence::Lives { lives, left: 0 } = receipt.evidence else { panic!("{receipt:?}") };
     assert_eq!(lives.iter().filter(|life| life.node == "n1" && life.accepted).count(), 3, "{lives:?}");
     assert_eq!(lives.len(), 6, "{lives:?}");
@@ -106,7 +107,7 @@ async fn storm_cut_short() {
     let log = Log::of(2);
     let active = fixture.start(Fault::Restart { targets: nodes(&["n2"]), manner: Restarts::Storm(255) }).await;
     until("it has begun", || log.lives() > 2).await;
-    let receipt = fixture.cluster.stop(active).await.expect("it serves");
+    let receipt = fixture.stop(active).await;
     let Evidence::Lives { lives, left } = receipt.evidence else { panic!("{receipt:?}") };
     assert!(
         left > 0 && lives.len() + left == 255 && lives.iter().all(|life| life.accepted),
@@ -120,10 +121,11 @@ async fn storm_beside_a_pause() {
     let log = Log::of(1);
     let storm = fixture.start(Fault::Restart { targets: nodes(&["n1"]), manner: Restarts::Storm(255) }).await;
     let pause = fixture.start(Fault::Pause(nodes(&["n1"]))).await;
-    fixture.cluster.stop(pause).await.expect("the pause has found the process that it had paused");
+    // The pause finds the process that it had paused.
+    fixture.stop(pause).await;
     let lives = log.lives();
     until("the storm goes on", || log.lives() > lives).await;
-    fixture.cluster.stop(storm).await.expect("it serves");
+    fixture.stop(storm).await;
 }
 
 async fn died_after_restart() {
@@ -165,7 +167,7 @@ async fn thread() {
     assert_eq!((thread.node.as_str(), thread.pid), ("n2", pid(2).as_raw()));
     assert!(thread.others > 0 && state(&thread).contains("tracing stop"), "{thread:?}: {}", state(&thread));
     let holder = holder(&thread);
-    let receipt = fixture.cluster.stop(active).await.expect("it goes on");
+    let receipt = fixture.stop(active).await;
     assert!(matches!(&receipt.evidence, Evidence::Running(processes) if processes.len() == 1), "{receipt:?}");
     assert!(!state(&thread).contains("tracing stop"), "{}", state(&thread));
     assert!(procfs::process::Process::new(holder.as_raw()).is_err(), "nobody is left who held it");
@@ -186,19 +188,21 @@ async fn thread_and_pause() {
     let mut fixture = Fixture::up(Manner::Serve, 3).await;
     let thread = fixture.start(Fault::Thread(nodes(&["n3"]))).await;
     let pause = fixture.start(Fault::Pause(nodes(&["n3"]))).await;
-    fixture.cluster.stop(pause).await.expect("all but one go on");
+    fixture.stop(pause).await;
     assert!(state(&held(&thread)).contains("tracing stop"));
     let pause = fixture.start(Fault::Pause(nodes(&["n3"]))).await;
-    fixture.cluster.stop(thread).await.expect("it is let go");
-    fixture.cluster.stop(pause).await.expect("and was stopped with the others");
+    fixture.stop(thread).await;
+    // It was stopped with the others.
+    fixture.stop(pause).await;
 }
 
 async fn thread_and_kill() {
     let mut fixture = Fixture::up(Manner::Serve, 3).await;
     let thread = fixture.start(Fault::Thread(nodes(&["n1"]))).await;
     let death = fixture.start(Fault::Kill(nodes(&["n1"]))).await;
-    fixture.cluster.stop(death).await.expect("it lives again");
-    let receipt = fixture.cluster.stop(thread).await.expect("the thread has gone with its process");
+    fixture.stop(death).await;
+    // The thread has gone with its process.
+    let receipt = fixture.stop(thread).await;
     assert_eq!(receipt.evidence, Evidence::Running(Vec::new()));
     assert_eq!(fixture.cluster.crashes(), []);
 }
@@ -233,7 +237,7 @@ async fn memory() {
     assert_eq!(seen.limit_kib, Some(allowed));
     assert!(seen.used_kib <= allowed && allowed <= seen.used_kib + 2048, "{seen:?}");
     assert_eq!((limit(pid(1)), limit(pid(3))), (before, before), "nobody else was hit");
-    let receipt = fixture.cluster.stop(active).await.expect("the old limit comes back");
+    let receipt = fixture.stop(active).await;
     assert_eq!((memory_seen(&receipt).limit_kib, limit(pid(2))), (before, before));
     assert!(!memory_seen(&receipt).restarted);
 }
@@ -256,9 +260,10 @@ async fn memory_twice() {
     let tight = fixture.start(squeezed("n1", 4)).await;
     let held = memory_seen(&tight.receipt).limit_kib;
     assert!(held < memory_seen(&wide.receipt).limit_kib && limit(pid(1)) == held);
-    let receipt = fixture.cluster.stop(wide).await.expect("it was in force, if to no effect");
+    // It was in force, if to no effect.
+    let receipt = fixture.stop(wide).await;
     assert_eq!((memory_seen(&receipt).limit_kib, limit(pid(1))), (held, held));
-    fixture.cluster.stop(tight).await.expect("the old limit comes back");
+    fixture.stop(tight).await;
     assert_eq!(limit(pid(1)), before);
 }
 
@@ -272,7 +277,7 @@ async fn memory_kills() {
         procfs::process::Process::new(victim.as_raw()).is_err()
     })
     .await;
-    let receipt = fixture.cluster.stop(active).await.expect("it lives again");
+    let receipt = fixture.stop(active).await;
     let seen = memory_seen(&receipt);
     assert!(seen.restarted && seen.pid == pid(2).as_raw() && seen.pid != victim.as_raw(), "{seen:?}");
     assert_eq!(seen.limit_kib, limit(pid(1)), "without a squeeze");
@@ -286,8 +291,9 @@ async fn memory_and_kill() {
     let before = limit(pid(1));
     let active = fixture.start(squeezed("n1", 8)).await;
     let death = fixture.start(Fault::Kill(nodes(&["n1"]))).await;
-    fixture.cluster.stop(death).await.expect("it lives again");
-    let receipt = fixture.cluster.stop(active).await.expect("its limit has gone with its process");
+    fixture.stop(death).await;
+    // Its limit has gone with its process.
+    let receipt = fixture.stop(active).await;
     assert_eq!(receipt.evidence, Evidence::Memory(Vec::new()));
     assert_eq!(limit(pid(1)), before);
 }
@@ -309,7 +315,7 @@ async fn cpu() {
     assert!(seen.len() == 1 && seen[0].stopped_percent >= 45 && seen[0].used_percent <= 38, "{seen:?}");
     until("it runs for its share", || !is_stopped(pid(2))).await;
     until("it is stopped for the rest", || is_stopped(pid(2))).await;
-    let receipt = fixture.cluster.stop(active).await.expect("it runs as before");
+    let receipt = fixture.stop(active).await;
     assert!(matches!(&receipt.evidence, Evidence::Running(running) if running.len() == 1), "{receipt:?}");
     assert!(!is_stopped(pid(1)) && !is_stopped(pid(2)));
 }
@@ -340,11 +346,12 @@ async fn cpu_and_pause() {
         assert!(is_stopped(pid(2)), "the squeeze has let it go on");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    fixture.cluster.stop(pause).await.expect("it goes on, for its share");
+    fixture.stop(pause).await;
     let pause = fixture.start(Fault::Pause(nodes(&["n2"]))).await;
-    fixture.cluster.stop(squeeze).await.expect("a paused one uses nothing");
+    // A paused one uses nothing.
+    fixture.stop(squeeze).await;
     assert!(is_stopped(pid(2)), "the end of the squeeze has let it go on");
-    fixture.cluster.stop(pause).await.expect("it goes on");
+    fixture.stop(pause).await;
     assert!(!is_stopped(pid(2)));
 }
 
@@ -352,8 +359,9 @@ async fn cpu_and_kill() {
     let mut fixture = Fixture::up(Manner::Busy, 2).await;
     let squeeze = fixture.start(slowed("n1", 5)).await;
     let death = fixture.start(Fault::Kill(nodes(&["n1"]))).await;
-    fixture.cluster.stop(death).await.expect("it lives again");
-    let receipt = fixture.cluster.stop(squeeze).await.expect("the squeeze has gone with its process");
+    fixture.stop(death).await;
+    // The squeeze has gone with its process.
+    let receipt = fixture.stop(squeeze).await;
     assert_eq!(receipt.evidence, Evidence::Running(Vec::new()));
     assert!(!is_stopped(pid(1)));
 }

@@ -7,15 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use grudge::clock::{Clock, Dial, Look, Order, Request, Seen, Since, ask};
-use grudge::cluster::Cluster;
-use grudge::fault::{Active, ClockChange, ClockRead, Clocks, Evidence, Fault, FaultError, Receipt, Targets};
+use grudge::fault::{ClockChange, ClockRead, Clocks, Evidence, Fault, FaultError, Receipt, Targets};
 use jiff::SignedDuration;
 use libtest_mimic::Trial;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
-use super::trial;
-use crate::standin::{self, Manner};
+use crate::fixture::{Fixture, nodes, trial};
+use crate::standin::Manner;
 
 const HOUR_AHEAD: ClockChange = ClockChange::Jump(SignedDuration::from_hours(1));
 const STROBE: ClockChange =
@@ -38,40 +35,12 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-struct Fixture {
-    cluster: Cluster,
-    rng: ChaCha8Rng,
-    _dir: tempfile::TempDir,
-}
-
-impl Fixture {
-    async fn three() -> Fixture {
-        let dir = tempfile::tempdir().expect("a folder for the test");
-        let cluster = Cluster::up(standin::spec(Manner::Serve, 3, dir.path())).await.expect("stand-ins come up");
-        Fixture { cluster, rng: ChaCha8Rng::seed_from_u64(1), _dir: dir }
-    }
-
-    async fn try_start(&mut self, fault: Fault) -> Result<Active, FaultError> {
-        self.cluster.start(&fault, &mut self.rng).await
-    }
-
-    async fn start(&mut self, fault: Fault) -> Active {
-        let name = fault.to_string();
-        self.try_start(fault).await.unwrap_or_else(|error| panic!("{name}: {error}"))
-    }
-
-    async fn stop(&self, active: Active) -> Receipt {
-        let name = active.fault.to_string();
-        self.cluster.stop(active).await.unwrap_or_else(|error| panic!("end of {name}: {error}"))
-    }
+async fn three() -> Fixture {
+    Fixture::up(Manner::Serve, 3).await
 }
 
 fn clock(targets: Targets, change: ClockChange) -> Fault {
     Fault::Clock { targets, change, of: Clocks::Usual }
-}
-
-fn node(name: &str) -> Targets {
-    Targets::Nodes(vec![name.to_owned()])
 }
 
 fn reads(receipt: &Receipt) -> &[ClockRead] {
@@ -88,7 +57,7 @@ fn ahead(receipt: &Receipt) -> Vec<(i64, i64)> {
 }
 
 async fn receipts() {
-    let mut fixture = Fixture::three().await;
+    let mut fixture = three().await;
     for change in [HOUR_AHEAD, ClockChange::Jump(SignedDuration::from_hours(-1))] {
         let active = fixture.start(clock(Targets::All, change)).await;
         let ClockChange::Jump(by) = change else { panic!("a jump") };
@@ -107,7 +76,7 @@ async fn receipts() {
 }
 
 async fn caught_up() {
-    let mut fixture = Fixture::three().await;
+    let mut fixture = three().await;
     let leap = Fault::Clock {
         targets: Targets::All,
         change: ClockChange::Jump(SignedDuration::from_millis(300)),
@@ -121,9 +90,9 @@ async fn caught_up() {
 }
 
 async fn restarted() {
-    let mut fixture = Fixture::three().await;
+    let mut fixture = three().await;
     let turned = fixture.start(clock(Targets::All, HOUR_AHEAD)).await;
-    let killed = fixture.start(Fault::Kill(node("n1"))).await;
+    let killed = fixture.start(Fault::Kill(nodes(&["n1"]))).await;
     let Evidence::Restarted(new) = fixture.stop(killed).await.evidence else { panic!("n1 was restarted") };
     let look =
         Request { pids: vec![new[0].pid], order: Order::Read { since: Since::default() }, look: Look::default() };
@@ -134,9 +103,9 @@ async fn restarted() {
 }
 
 async fn restarted_while_drifting() {
-    let mut fixture = Fixture::three().await;
+    let mut fixture = three().await;
     let slow = fixture.start(clock(Targets::All, ClockChange::Drift(-50_000))).await;
-    let killed = fixture.start(Fault::Kill(node("n1"))).await;
+    let killed = fixture.start(Fault::Kill(nodes(&["n1"]))).await;
     let Evidence::Restarted(new) = fixture.stop(killed).await.evidence else { panic!("n1 was restarted") };
     let pids = vec![new[0].pid, reads(&slow.receipt)[1].pid];
     let look = Request { pids, order: Order::Read { since: Since::default() }, look: Look::default() };
@@ -154,30 +123,30 @@ async fn restarted_while_drifting() {
 }
 
 async fn down_at_the_end() {
-    let mut fixture = Fixture::three().await;
-    let turned = fixture.start(clock(Targets::Nodes(vec!["n1".into(), "n2".into()]), HOUR_AHEAD)).await;
-    let killed = fixture.start(Fault::Kill(node("n1"))).await;
+    let mut fixture = three().await;
+    let turned = fixture.start(clock(nodes(&["n1", "n2"]), HOUR_AHEAD)).await;
+    let killed = fixture.start(Fault::Kill(nodes(&["n1"]))).await;
     let receipt = fixture.stop(turned).await;
     assert_eq!((receipt.nodes.as_slice(), ahead(&receipt)), (["n2".to_owned()].as_slice(), vec![(0, 0)]));
     fixture.stop(killed).await;
 }
 
 async fn paused() {
-    let mut fixture = Fixture::three().await;
-    let turned = fixture.start(clock(node("n2"), HOUR_AHEAD)).await;
-    let paused = fixture.start(Fault::Pause(node("n2"))).await;
+    let mut fixture = three().await;
+    let turned = fixture.start(clock(nodes(&["n2"]), HOUR_AHEAD)).await;
+    let paused = fixture.start(Fault::Pause(nodes(&["n2"]))).await;
     assert_eq!(ahead(&fixture.stop(turned).await), [(0, 0)]);
     // The pause has lasted until now, or it would have no receipt.
     fixture.stop(paused).await;
 }
 
 async fn thread_held() {
-    let mut fixture = Fixture::three().await;
-    let thread = fixture.start(Fault::Thread(node("n2"))).await;
-    let turned = fixture.start(clock(node("n2"), HOUR_AHEAD)).await;
+    let mut fixture = three().await;
+    let thread = fixture.start(Fault::Thread(nodes(&["n2"]))).await;
+    let turned = fixture.start(clock(nodes(&["n2"]), HOUR_AHEAD)).await;
     assert_eq!(ahead(&turned.receipt), [(3_600_000, 0)]);
     assert_eq!(ahead(&fixture.stop(turned).await), [(0, 0)]);
-    let turned = fixture.start(clock(node("n2"), HOUR_AHEAD)).await;
+    let turned = fixture.start(clock(nodes(&["n2"]), HOUR_AHEAD)).await;
     let receipt = fixture.stop(thread).await;
     assert!(matches!(&receipt.evidence, Evidence::Running(processes) if processes.len() == 1), "{receipt:?}");
     assert_eq!(ahead(&fixture.stop(turned).await), [(0, 0)]);
@@ -185,8 +154,8 @@ async fn thread_held() {
 }
 
 async fn wrong_already() {
-    let mut fixture = Fixture::three().await;
-    let first = fixture.start(clock(node("n2"), HOUR_AHEAD)).await;
+    let mut fixture = three().await;
+    let first = fixture.start(clock(nodes(&["n2"]), HOUR_AHEAD)).await;
     let error = fixture.try_start(clock(Targets::All, STROBE)).await.expect_err("n2's clock is wrong");
     assert!(matches!(&error, FaultError::Inapplicable(why) if why.contains("n2")), "{error}");
     fixture.stop(first).await;
@@ -195,7 +164,7 @@ async fn wrong_already() {
 }
 
 async fn not_backwards() {
-    let mut fixture = Fixture::three().await;
+    let mut fixture = three().await;
     for change in [ClockChange::Jump(SignedDuration::from_secs(-1)), HOUR_AHEAD, STROBE] {
         for of in [Clocks::Monotonic, Clocks::Both] {
             let error = fixture.try_start(Fault::Clock { targets: Targets::All, change, of }).await;
@@ -236,9 +205,9 @@ impl Saboteur {
 }
 
 async fn taken_out_at_once() {
-    let mut fixture = Fixture::three().await;
+    let mut fixture = three().await;
     // Its number is told by the receipt of a fault that went well.
-    let first = fixture.start(clock(node("n2"), HOUR_AHEAD)).await;
+    let first = fixture.start(clock(nodes(&["n2"]), HOUR_AHEAD)).await;
     let saboteur = Saboteur::of(reads(&first.receipt)[0].pid);
     fixture.stop(first).await;
     let done = Arc::new(AtomicBool::new(false));
@@ -250,15 +219,15 @@ async fn taken_out_at_once() {
             }
         })
     };
-    let error = fixture.try_start(clock(node("n2"), HOUR_AHEAD)).await.expect_err("nothing stays turned");
+    let error = fixture.try_start(clock(nodes(&["n2"]), HOUR_AHEAD)).await.expect_err("nothing stays turned");
     done.store(true, Ordering::SeqCst);
     at_work.join().expect("it only writes");
     assert!(matches!(error, FaultError::NoReceipt { .. }), "{error}");
 }
 
 async fn taken_out() {
-    let mut fixture = Fixture::three().await;
-    let active = fixture.start(clock(node("n2"), HOUR_AHEAD)).await;
+    let mut fixture = three().await;
+    let active = fixture.start(clock(nodes(&["n2"]), HOUR_AHEAD)).await;
     Saboteur::of(reads(&active.receipt)[0].pid).strike();
     let error = fixture.cluster.stop(active).await.expect_err("it had not lasted");
     assert!(matches!(&error, FaultError::NoReceipt { fault, .. } if fault.contains("at its end")), "{error}");
@@ -267,9 +236,9 @@ async fn taken_out() {
 }
 
 async fn set_right() {
-    let mut fixture = Fixture::three().await;
+    let mut fixture = three().await;
     for change in [HOUR_AHEAD, ClockChange::Drift(-50_000), STROBE] {
-        let active = fixture.start(clock(node("n2"), change)).await;
+        let active = fixture.start(clock(nodes(&["n2"]), change)).await;
         let pids = reads(&active.receipt).iter().map(|read| read.pid).collect();
         let behind_the_back = Order::Turn { dial: Dial::RIGHT, since: None };
         let look = Look { after: 20_000_000, during: 0 };

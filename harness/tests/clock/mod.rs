@@ -1,9 +1,6 @@
 //! What the tests of clocks share.
 
-use std::future::Future;
 use std::process::exit;
-
-use libtest_mimic::{Failed, Trial};
 
 pub mod cluster;
 pub mod process;
@@ -21,12 +18,4 @@ pub fn helper_if_asked() {
             }
         }
     }
-}
-
-pub fn trial<F: Future<Output = ()> + 'static>(name: &str, test: fn() -> F) -> Trial {
-    Trial::test(name, move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        runtime.map_err(Failed::from)?.block_on(test());
-        Ok(())
-    })
 }

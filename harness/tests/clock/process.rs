@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::target::Busy;
-use super::trial;
+use crate::fixture::trial;
 
 const HOUR: i64 = 3_600_000_000_000;
 /// The clocks that are set at every tick only have passed a moment by then.
