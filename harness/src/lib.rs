@@ -1,6 +1,7 @@
 //! Hosts, clusters, faults, the runner, the store, reports, the command line.
 
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod cluster;
 pub mod disk;

@@ -14,7 +14,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
-use crate::fault::{Arena, FaultKind};
+use crate::fault::{Arena, Fault, FaultKind, Workers};
 use crate::nemesis::{Agenda, Choice, Plan, Step};
 
 /// A test, resolved.
@@ -130,9 +130,18 @@ impl Spec {
     /// One sentence that names the first entry that cannot.
     pub fn check_faults(&self, arena: Arena, protocol: Option<Protocol>) -> Result<(), Failure> {
         let nodes: Vec<String> = (1..=self.nodes).map(|id| format!("n{id}")).collect();
+        let strangers = self.script.iter().map(|step| match &step.fault {
+            Fault::Client { targets: Workers::Numbers(numbers), .. } => {
+                let stranger = numbers.iter().find(|worker| **worker >= self.concurrency);
+                stranger.map_or(Ok(()), |worker| {
+                    Err(format!("`{step}`: there is no client {worker}; the last is {}", self.concurrency - 1))
+                })
+            }
+            _ => Ok(()),
+        });
         let choices = self.faults.iter().map(|choice| choice.check(arena, protocol));
         let steps = self.script.iter().map(|step| step.check(arena, protocol, &nodes));
-        choices.chain(steps).collect::<Result<(), String>>().map_err(Failure::BadArguments)
+        choices.chain(steps).chain(strangers).collect::<Result<(), String>>().map_err(Failure::BadArguments)
     }
 
     /// The kinds of faults that it may come to.

@@ -3,6 +3,7 @@
 
 mod fixture;
 mod forbid;
+mod namespace;
 mod standin;
 
 use std::collections::BTreeSet;
@@ -19,8 +20,9 @@ use forbid::forbid;
 use grudge::cluster::Node;
 use grudge::fault::{Direction, Evidence, Fault, FaultError, FaultKind, PacketTrouble, PacketsSeen, Shape, Targets};
 use grudge::net::FilterPlace;
+use namespace::within;
 use nix::libc;
-use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, setns};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::Pid;
 use standin::Manner;
@@ -127,16 +129,6 @@ async fn asked_links_only() {
         assert!(troubled.iter().all(|seen| seen.lost > 0), "{troubled:?}");
         fixture.stop(active).await;
     }
-}
-
-/// Does something in the network namespace of a node's process.
-fn within<T: Send + 'static>(pid: i32, task: impl FnOnce() -> T + Send + 'static) -> T {
-    let entered = move || {
-        let namespace = fs::File::open(format!("/proc/{pid}/ns/net")).expect("it lives");
-        setns(namespace, CloneFlags::CLONE_NEWNET).expect("the sandbox's root may");
-        task()
-    };
-    std::thread::spawn(entered).join().expect("it only opens a socket")
 }
 
 /// The datagrams that a kernel has dropped for their checksum.

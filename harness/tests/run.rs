@@ -61,6 +61,22 @@ fn zab_keeps_its_promise_under_partitions_pauses_and_kills() {
 }
 
 #[test]
+fn clients_that_are_cut_off_paused_and_killed_cost_no_promise() {
+    let Some(_turn) = turn("client") else { return };
+    let store = tempfile::tempdir().expect("a temporary folder");
+    let faults = ["--faults", "client:one", "--nodes", "3", "--time", "15s", "--seed", "4"];
+    let (output, folder) = test(&store, &[&["zab", "--workload", "register"], &faults[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let results = results(&folder);
+    let faults = results["faults"].as_array().expect("faults are a list");
+    let about_clients = |fault: &serde_json::Value| {
+        fault["receipt"]["nodes"][0].as_str().is_some_and(|name| name.starts_with("client "))
+    };
+    assert!(faults.len() > 1 && faults.iter().all(about_clients), "{faults:?}");
+    assert!(folder.join("clients/0.log").exists(), "what a client complains of is kept");
+}
+
+#[test]
 fn raft_keeps_its_promise_and_its_test_file_runs_again() {
     let Some(_turn) = turn("raft register") else { return };
     let store = tempfile::tempdir().expect("a temporary folder");

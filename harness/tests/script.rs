@@ -157,6 +157,48 @@ fn faults_hit_the_node_that_has_just_become_what_was_waited_for() {
     assert!(cut.contains(follower), "{cut}");
 }
 
+/// What the paused lock holder's script comes to, of that system under that workload.
+fn paused_holder(store: &TempDir, system: &str, workload: &str) -> (Output, Value) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/paused-holder.toml");
+    let text = std::fs::read_to_string(script).expect("the script is there");
+    let file = store.path().join("holder.toml");
+    std::fs::write(&file, text.replace("\"raft\"", &format!("\"{system}\""))).expect("a temporary file");
+    let [file, place] = [&file, store.path()].map(|path| path.to_str().expect("temporary paths are text"));
+    let output = grudge(&["test", file, "--workload", workload, "--store", place]);
+    let results = results(&store.path().join(format!("{system}-{workload}/latest")));
+    let faults = results["faults"].as_array().expect("faults are a list");
+    let paused = faults.iter().filter_map(|fault| fault["receipt"]["evidence"]["stopped"][0]["node"].as_str());
+    assert!(paused.clone().count() > 0 && paused.clone().all(|who| who.starts_with("client ")), "{faults:?}");
+    (output, results)
+}
+
+/// Two hold at once if a holder stands still for longer than its lease lives, and only a proof by a token finds out.
+fn holds_with_another(system: &str) {
+    let Some(_turn) = turn(system) else { return };
+    let store = tempfile::tempdir().expect("a temporary folder");
+    let (output, results) = paused_holder(&store, system, "lock-unfenced");
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    let broken = judged(&results, "linearizable mutex");
+    let witness = broken["witness"]["events"].as_array().expect("a witness has events");
+    assert!(witness.len() >= 4 && witness.iter().all(|event| event["f"] == "acquire"), "{broken}");
+    for harness in ["faults", "processes", "liveness"] {
+        assert_eq!(judged(&results, harness)["verdict"], "valid", "{}", told(&output));
+    }
+    let (output, results) = paused_holder(&store, system, "lock");
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(judged(&results, "linearizable fenced-mutex")["verdict"], "valid");
+}
+
+#[test]
+fn a_paused_holder_of_a_lease_and_another_hold_at_once_unless_they_prove() {
+    holds_with_another("raft");
+}
+
+#[test]
+fn a_paused_holder_of_a_session_and_another_hold_at_once_unless_they_prove() {
+    holds_with_another("zab");
+}
+
 /// A leader of a new epoch dies at the very moment at which it is established, before there is a transaction of that
 /// epoch. Its follower restarts meanwhile, and has forgotten that it promised the epoch.
 const SAME_EPOCH: &str = r#"

@@ -30,6 +30,11 @@ pub(crate) fn locks(history: &History) -> Vec<Judgement> {
     vec![promise(history, &FencedMutex), finding(history, &STRICT)]
 }
 
+/// Locks without fencing, of which at most one client holds each, as the clients see it.
+pub(crate) fn unfenced_locks(history: &History) -> Vec<Judgement> {
+    vec![promise(history, &STRICT)]
+}
+
 /// How much longer than twice its time to live a lease may be there: elections and a busy machine.
 const LEASE_GRACE: Duration = Duration::from_secs(5);
 
@@ -131,14 +136,16 @@ const UPDATES: Retold<CasRegister> = Retold {
     },
 };
 
-/// A mutex as its clients see it: a holder that learns from a proof or a release that it has lost the lock, or that
-/// dies, may count as having released it then. What is left is two clients that both believe they hold.
+/// A mutex as its clients see it: a holder that learns from a proof, at work or from a release that it has lost the lock,
+/// or that dies, may count as having released it then. What is left is two clients that both believe they hold.
 const STRICT: Retold<Mutex> = Retold {
     name: "mutex",
     model: Mutex,
     read: |model, operation, data| match (operation.f(), operation.outcome()) {
-        ("prove", Outcome::Ok) => Ok(Meaning::Never),
-        ("prove", Outcome::Fail | Outcome::Info) | ("release", Outcome::Fail) => Ok(Meaning::May(MutexOp::Release)),
+        ("prove" | "work", Outcome::Ok) => Ok(Meaning::Never),
+        ("prove" | "work", Outcome::Fail | Outcome::Info) | ("release", Outcome::Fail) => {
+            Ok(Meaning::May(MutexOp::Release))
+        }
         _ => model.read(operation, data),
     },
 };

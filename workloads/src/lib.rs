@@ -6,6 +6,7 @@
 pub mod client;
 pub mod generator;
 mod grow;
+pub mod holders;
 mod judge;
 mod keys;
 mod lease;

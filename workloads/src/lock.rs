@@ -1,7 +1,8 @@
-//! Locks: acquire, prove a few times, release, and again.
+//! Locks: acquire, prove or work a few times, release, and again.
 //!
-//! A lock that rests on leases cannot exclude a holder that was paused or cut off. What is judged is the fenced
-//! promise; strict exclusion, as the clients saw it, is a finding beside it.
+//! A lock that rests on leases cannot exclude a holder that was paused or cut off. What is judged of holders that prove
+//! is the fenced promise; strict exclusion, as the clients saw it, is a finding beside it. Holders that trust their lock
+//! and only work need strict exclusion, and have no right to it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::generator::{Boxed, Build, Generator, Next, PerWorker, Worker};
 use crate::operation::Invocation;
 
-/// A holder proves at most so often before it releases.
+/// A holder proves or works at most so often before it releases.
 const MOST_PROOFS: u32 = 5;
 
 /// The longest pause of a worker that was refused or has released: the others shall have their chance, and a lock
@@ -22,21 +23,40 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The main phase of so many workers. After `time`, counted from a worker's first question, who holds releases, and
 /// then there is nothing more: nobody leaves a lock behind.
-pub(crate) fn lockers(seed: u64, keys: usize, time: Duration) -> Boxed<Invocation> {
+pub(crate) fn lockers(seed: u64, keys: usize, time: Duration, trust: Trust) -> Boxed<Invocation> {
     let locker = move |worker: Worker| {
         // Each worker draws from a stream of its own, so that one worker's luck does not change another's.
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(worker.0 as u64);
         let keys = (0..keys).map(|key| key.to_string()).collect();
-        Locker { worker, rng, keys, time, end: None, rest: Duration::ZERO, state: State::Free }.boxed()
+        Locker { worker, rng, keys, trust, time, end: None, rest: Duration::ZERO, state: State::Free }.boxed()
     };
     PerWorker::new(locker).boxed()
+}
+
+/// What a holder does with its lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// It proves to the system that it still holds.
+    Fenced,
+    /// It works, and asks nobody.
+    Blind,
+}
+
+impl Trust {
+    fn f(self) -> &'static str {
+        match self {
+            Trust::Fenced => "prove",
+            Trust::Blind => "work",
+        }
+    }
 }
 
 struct Locker {
     worker: Worker,
     rng: ChaCha8Rng,
     keys: Vec<String>,
+    trust: Trust,
     time: Duration,
     end: Option<Duration>,
     rest: Duration,
@@ -62,7 +82,7 @@ impl Generator<Invocation> for Locker {
             }
             State::Holding { key, token, proofs } if *proofs > 0 && now < end => {
                 *proofs -= 1;
-                Next::Op(Invocation::new("prove").on(key.as_str()).with(*token))
+                Next::Op(Invocation::new(self.trust.f()).on(key.as_str()).with(*token))
             }
             State::Holding { key, token, .. } => Next::Op(Invocation::new("release").on(key.as_str()).with(*token)),
         }
@@ -76,7 +96,7 @@ impl Generator<Invocation> for Locker {
             (Kind::Ok, "acquire", Some(token), Some(key)) => {
                 State::Holding { key: key.clone(), token, proofs: self.rng.random_range(1..=MOST_PROOFS) }
             }
-            (Kind::Ok, "prove", ..) => return,
+            (Kind::Ok, "prove" | "work", ..) => return,
             // Released, refused, lost or unknown: in each case the worker has no claim any more.
             _ => State::Free,
         };
@@ -184,7 +204,7 @@ mod tests {
                     Outcome::ok(self.tokens, Some(self.tokens))
                 }
                 (_, holder) if holder.copied() != invocation.value.as_i64() => Outcome::fail("lost"),
-                ("prove", _) => Outcome::ok(invocation.value.clone(), None),
+                ("prove" | "work", _) => Outcome::ok(invocation.value.clone(), None),
                 ("release", _) => {
                     self.holders.remove(&key);
                     Outcome::ok(invocation.value.clone(), None)
@@ -205,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_holder_proves_and_releases_what_it_acquired() {
-        let history = run(&mut lockers(1, 1, 2000 * MS), 1, &mut Memory::new(u64::MAX));
+        let history = run(&mut lockers(1, 1, 2000 * MS, Trust::Fenced), 1, &mut Memory::new(u64::MAX));
         let mut token = Value::Null;
         let mut proofs = 0;
         for event in completed(&history) {
@@ -221,17 +241,26 @@ mod tests {
     }
 
     #[test]
+    fn a_holder_that_trusts_its_lock_works_and_never_proves() {
+        let mut memory = Memory::new(u64::MAX);
+        let history = run(&mut lockers(1, 2, 2000 * MS, Trust::Blind), 3, &mut memory);
+        let works = completed(&history).filter(|event| event.f == "work" && event.kind == Kind::Ok).count();
+        assert!(works > 50 && history.events.iter().all(|event| event.f != "prove"), "{works} times");
+        assert_eq!(memory.holders, BTreeMap::new());
+    }
+
+    #[test]
     fn nobody_holds_at_the_end_of_the_main_phase() {
         for seed in 0..20 {
             let mut memory = Memory::new(u64::MAX);
-            run(&mut lockers(seed, 2, 300 * MS), 4, &mut memory);
+            run(&mut lockers(seed, 2, 300 * MS, Trust::Fenced), 4, &mut memory);
             assert_eq!(memory.holders, BTreeMap::new(), "seed {seed}");
         }
     }
 
     #[test]
     fn after_a_loss_a_worker_starts_over() {
-        let history = run(&mut lockers(5, 2, 3000 * MS), 4, &mut Memory::new(7));
+        let history = run(&mut lockers(5, 2, 3000 * MS, Trust::Fenced), 4, &mut Memory::new(7));
         let lost =
             completed(&history).filter(|event| event.kind == Kind::Info || event.error.as_deref() == Some("lost"));
         assert!(lost.count() > 10);
@@ -243,7 +272,7 @@ mod tests {
     fn every_worker_gets_its_turn() {
         let mut turns = BTreeMap::new();
         let mut memory = Memory::new(u64::MAX);
-        let mut generator = lockers(2, 2, 5000 * MS);
+        let mut generator = lockers(2, 2, 5000 * MS, Trust::Fenced);
         simulate(&mut *generator, 5, |_, worker, invocation| {
             let answer = memory.answer(invocation);
             if invocation.f == "acquire" && matches!(answer.1, Outcome::Ok { .. }) {

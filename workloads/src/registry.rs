@@ -7,6 +7,7 @@ use grudge_checkers::history::History;
 
 use crate::client::{Adapter, Calls, Connect, Membership, Reads, etcd, zookeeper};
 use crate::generator::{Boxed, Build, Pace};
+use crate::lock::Trust;
 use crate::operation::Invocation;
 use crate::workload::{Judgement, Options, Workload};
 use crate::{grow, judge, lease, lock, register, session};
@@ -77,7 +78,7 @@ pub enum Unsupported {
 
 const BOTH: &[Protocol] = &[Protocol::ZooKeeper, Protocol::Etcd];
 
-const ENTRIES: [Entry; 7] = [
+const ENTRIES: [Entry; 8] = [
     Entry {
         name: "register",
         summary: "read, write and compare-and-set over several keys, all of it linearizable",
@@ -91,6 +92,11 @@ const ENTRIES: [Entry; 7] = [
     Entry {
         name: "lock",
         summary: "acquire, prove and release locks; fencing tokens grow and no proof succeeds after a later holder's",
+        protocols: BOTH,
+    },
+    Entry {
+        name: "lock-unfenced",
+        summary: "acquire, work under and release locks, which are trusted; one holder at a time, which no lease can promise",
         protocols: BOTH,
     },
     Entry {
@@ -126,34 +132,63 @@ pub fn list() -> &'static [Entry] {
 /// # Errors
 /// There is none of that name, or not over that protocol, or the options make no sense; the message is for a person.
 pub fn find(name: &str, protocol: Protocol, options: &Options) -> Result<Workload, Unsupported> {
+    let entry = entry(name, protocol)?;
+    if options.workers == 0 || options.keys == Some(0) || options.rate.is_some_and(|rate| rate.is_nan() || rate <= 0.0)
+    {
+        return Err(Unsupported::Options { name: entry.name });
+    }
+    let connect = client(entry.name, protocol);
+    Ok(match entry.name {
+        "register" => registers(entry.name, options, connect, Reads::Linearizable),
+        "register-local" => registers(entry.name, options, connect, Reads::Local),
+        "lock" => locks(entry.name, options, connect, Trust::Fenced),
+        "lock-unfenced" => locks(entry.name, options, connect, Trust::Blind),
+        "set" => growing(entry.name, grow::SET, options, connect, judge::sets),
+        "multi" => growing(entry.name, grow::MULTI, options, connect, judge::pairs),
+        "session" => sessions(entry.name, options, connect),
+        _ => leases(entry.name, options, connect),
+    })
+}
+
+/// How the clients of a workload reach a node over a protocol, without the rest of the workload.
+///
+/// # Errors
+/// There is none of that name, or not over that protocol; the message is for a person.
+pub fn connect(name: &str, protocol: Protocol) -> Result<Arc<dyn Connect>, Unsupported> {
+    Ok(client(entry(name, protocol)?.name, protocol))
+}
+
+fn entry(name: &str, protocol: Protocol) -> Result<&'static Entry, Unsupported> {
     let entry = list().iter().find(|entry| entry.name == name);
     let entry = entry.ok_or_else(|| Unsupported::Unknown { name: name.to_owned() })?;
     if !entry.protocols.contains(&protocol) {
         return Err(Unsupported::Protocol { name: entry.name, protocol });
     }
-    if options.workers == 0 || options.keys == Some(0) || options.rate.is_some_and(|rate| rate.is_nan() || rate <= 0.0)
-    {
-        return Err(Unsupported::Options { name: entry.name });
-    }
-    Ok(match entry.name {
-        "register" => registers(entry.name, protocol, options, Reads::Linearizable),
-        "register-local" => registers(entry.name, protocol, options, Reads::Local),
-        "lock" => locks(entry.name, protocol, options),
-        "set" => growing(entry.name, grow::SET, options, set_client(protocol), judge::sets),
-        "multi" => growing(entry.name, grow::MULTI, options, multi_client(protocol), judge::pairs),
-        "session" => sessions(entry.name, options),
-        _ => leases(entry.name, options),
-    })
+    Ok(entry)
 }
 
-fn registers(name: &'static str, protocol: Protocol, options: &Options, reads: Reads) -> Workload {
+/// The client of an entry of the list.
+fn client(name: &str, protocol: Protocol) -> Arc<dyn Connect> {
+    match (name, protocol) {
+        ("register", Protocol::ZooKeeper) => over_zookeeper(zookeeper::Register::new(Reads::Linearizable)),
+        ("register", Protocol::Etcd) => over_etcd(etcd::Register::new(Reads::Linearizable)),
+        ("register-local", Protocol::ZooKeeper) => over_zookeeper(zookeeper::Register::new(Reads::Local)),
+        ("register-local", Protocol::Etcd) => over_etcd(etcd::Register::new(Reads::Local)),
+        ("lock" | "lock-unfenced", Protocol::ZooKeeper) => over_zookeeper(zookeeper::Lock::default()),
+        ("lock" | "lock-unfenced", Protocol::Etcd) => over_etcd(etcd::Lock::default()),
+        ("set", Protocol::ZooKeeper) => over_zookeeper(zookeeper::Set::default()),
+        ("set", Protocol::Etcd) => over_etcd(etcd::Set),
+        ("multi", Protocol::ZooKeeper) => over_zookeeper(zookeeper::Multi::default()),
+        ("multi", Protocol::Etcd) => over_etcd(etcd::Multi),
+        (_, Protocol::ZooKeeper) => Arc::new(Adapter::<zookeeper::Nomad, _>::new(zookeeper::Travels::default())),
+        (_, Protocol::Etcd) => over_etcd(etcd::Lease),
+    }
+}
+
+fn registers(name: &'static str, options: &Options, connect: Arc<dyn Connect>, reads: Reads) -> Workload {
     // Few keys at a time, so that workers meet on them.
     let keys = options.keys.unwrap_or_else(|| (options.workers / 4).max(1));
     let (main, liveness) = register::phases(options.seed, options.workers, keys);
-    let connect: Arc<dyn Connect> = match protocol {
-        Protocol::ZooKeeper => over_zookeeper(zookeeper::Register::new(reads)),
-        Protocol::Etcd => over_etcd(etcd::Register::new(reads)),
-    };
     Workload {
         name,
         connect,
@@ -170,34 +205,22 @@ fn registers(name: &'static str, protocol: Protocol, options: &Options, reads: R
     }
 }
 
-fn locks(name: &'static str, protocol: Protocol, options: &Options) -> Workload {
+fn locks(name: &'static str, options: &Options, connect: Arc<dyn Connect>, trust: Trust) -> Workload {
     // Fewer locks than workers, so that they compete; not too few, or most of the time would go by in waiting.
     let keys = options.keys.unwrap_or_else(|| (options.workers / 2).max(1));
-    let connect: Arc<dyn Connect> = match protocol {
-        Protocol::ZooKeeper => over_zookeeper(zookeeper::Lock::default()),
-        Protocol::Etcd => over_etcd(etcd::Lock::default()),
-    };
     Workload {
         name,
         connect,
-        main: paced(lock::lockers(options.seed, keys, options.time), options),
+        main: paced(lock::lockers(options.seed, keys, options.time, trust), options),
         liveness: lock::Recovered::new(keys).boxed(),
-        judge: judge::locks,
-        watch: judge::watch_locks,
-    }
-}
-
-fn set_client(protocol: Protocol) -> Arc<dyn Connect> {
-    match protocol {
-        Protocol::ZooKeeper => over_zookeeper(zookeeper::Set::default()),
-        Protocol::Etcd => over_etcd(etcd::Set),
-    }
-}
-
-fn multi_client(protocol: Protocol) -> Arc<dyn Connect> {
-    match protocol {
-        Protocol::ZooKeeper => over_zookeeper(zookeeper::Multi::default()),
-        Protocol::Etcd => over_etcd(etcd::Multi),
+        judge: match trust {
+            Trust::Fenced => judge::locks,
+            Trust::Blind => judge::unfenced_locks,
+        },
+        watch: match trust {
+            Trust::Fenced => judge::watch_locks,
+            Trust::Blind => judge::watch_nothing,
+        },
     }
 }
 
@@ -213,12 +236,12 @@ fn growing(
     Workload { name, connect, main, liveness: liveness.boxed(), judge: judged, watch: judge::watch_nothing }
 }
 
-fn sessions(name: &'static str, options: &Options) -> Workload {
+fn sessions(name: &'static str, options: &Options, connect: Arc<dyn Connect>) -> Workload {
     // So few that each worker has lately seen all of them.
     let keys = options.keys.unwrap_or(2);
     Workload {
         name,
-        connect: Arc::new(Adapter::<zookeeper::Nomad, _>::new(zookeeper::Travels::default())),
+        connect,
         main: paced(session::wanderers(options.seed, keys), options).time_limit(options.time).boxed(),
         liveness: session::recovered(options.seed, keys),
         judge: judge::sessions,
@@ -226,12 +249,12 @@ fn sessions(name: &'static str, options: &Options) -> Workload {
     }
 }
 
-fn leases(name: &'static str, options: &Options) -> Workload {
+fn leases(name: &'static str, options: &Options, connect: Arc<dyn Connect>) -> Workload {
     // Each has its own times, so that one is about to end at any moment.
     let leases = options.keys.unwrap_or(4);
     Workload {
         name,
-        connect: over_etcd(etcd::Lease),
+        connect,
         main: paced(lease::holders(options.seed, leases), options).time_limit(options.time).boxed(),
         liveness: lease::Recovered::default().boxed(),
         judge: judge::leases,
@@ -286,7 +309,7 @@ mod tests {
         let error = find("queue", Protocol::Etcd, &options()).err().expect("there is no queue");
         assert_eq!(
             error.to_string(),
-            "There is no workload `queue`. There are: register, register-local, lock, set, multi, session, lease."
+            "There is no workload `queue`. There are: register, register-local, lock, lock-unfenced, set, multi, session, lease."
         );
     }
 

@@ -12,6 +12,7 @@ use crate::logging;
 use crate::report::terminal::complain;
 
 mod check;
+mod client;
 mod clock;
 mod disk;
 mod doctor;
@@ -65,6 +66,9 @@ enum Command {
     List(list::ListArgs),
     /// Say what this machine can do, and what to do about the rest
     Doctor(doctor::DoctorArgs),
+    /// Run one client, told what to do on standard input; faults of clients hit these
+    #[command(hide = true)]
+    Client(client::ClientArgs),
     /// Turn the clocks of processes, as standard input says
     #[command(hide = true)]
     Clock,
@@ -114,6 +118,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Report(args) => report::run(&args),
         Command::List(args) => list::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Client(args) => client::run(&args),
         Command::Clock => clock::run(),
         Command::Node(args) => node::run(&args),
         Command::Hold(args) => hold::run(&args),

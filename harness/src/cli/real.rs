@@ -5,13 +5,14 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use grudge_workloads::client::{Peer, Target};
 use grudge_workloads::registry;
 use grudge_workloads::workload::Workload;
 use jiff::Timestamp;
 
 use super::session;
+use crate::client::{Clients, Roster, Staff};
 use crate::cluster::{self, Cluster, Node};
 use crate::exit::Failure;
 use crate::fault::{Arena, FaultKind};
@@ -67,7 +68,7 @@ impl Prepared {
         let agenda = spec.agenda(system.replica);
         let wanted = cluster::Spec {
             patience: system.patience,
-            system,
+            system: system.clone(),
             nodes: spec.nodes,
             dir: folder.path().to_path_buf(),
             bugs: spec.bugs.clone(),
@@ -77,9 +78,18 @@ impl Prepared {
             faults: spec.kinds(),
         };
         let cluster = Arc::new(session::up(wanted, &mut stop).await?);
+        let clients = clients(&spec, &system, &workload, &folder)?;
+        let targets = targets(&spec, &cluster);
+        if let Clients::Processes(roster) = &clients {
+            let filled = roster.fill(&targets).await;
+            filled
+                .map_err(|error| anyhow!("the clients do not start: {error}; look into {}", folder.log().display()))?;
+            cluster.employ(roster.clone()).await;
+        }
         let run = Run {
             workload,
-            targets: targets(&spec, &cluster),
+            clients,
+            targets,
             concurrency: spec.concurrency,
             agenda,
             seed: spec.seed,
@@ -101,6 +111,24 @@ impl Prepared {
         results.write(&folder, &history)?;
         Ok(results)
     }
+}
+
+/// Processes, if faults are to hit them, or else tasks of this one, which cost less.
+fn clients(spec: &Spec, system: &System, workload: &Workload, folder: &RunFolder) -> Result<Clients, Failure> {
+    let asks = Arc::clone(&workload.connect);
+    if !spec.kinds().contains(&FaultKind::Client) {
+        return Ok(Clients::Tasks(asks));
+    }
+    let grudge = std::env::current_exe().context("this program cannot be found")?;
+    let logs = folder.path().join("clients");
+    let staff = Staff {
+        command: vec![grudge.display().to_string(), "client".to_owned(), system.protocol.to_string()],
+        workload: spec.workload.clone(),
+        logs: logs.clone(),
+        asks,
+    };
+    let roster = Roster::new(staff, spec.concurrency);
+    Ok(Clients::Processes(roster.with_context(|| format!("cannot write {}: {}", logs.display(), store::ADVICE))?))
 }
 
 fn targets(spec: &Spec, cluster: &Cluster) -> Vec<Target> {

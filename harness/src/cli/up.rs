@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use clap::Args;
 use grudge_nodes::bugs::Bug;
 use grudge_workloads::registry::{self, Protocol};
-use grudge_workloads::workload::Options;
 use jiff::Timestamp;
 use nix::unistd::{Uid, getpid};
 use owo_colors::OwoColorize;
@@ -43,11 +42,8 @@ pub(super) fn run(args: &UpArgs) -> Result<Exit, Failure> {
     // The caller's process stays in the sandbox's network and has a number that is good outside of it.
     let (outside, root) = (getpid().as_raw(), Uid::effective().is_root());
     session::in_sandbox(|mut stop| async move {
-        let options =
-            Options { seed: args.seed, workers: 1, keys: None, rate: None, time: std::time::Duration::from_secs(1) };
-        let connect = registry::find("register", system.protocol, &options)
-            .map_err(|error| Failure::BadArguments(error.to_string()))?
-            .connect;
+        let connect =
+            registry::connect("register", system.protocol).map_err(|error| Failure::BadArguments(error.to_string()))?;
         let wanted = cluster::Spec {
             system: system.clone(),
             nodes: usize::from(args.nodes),

@@ -30,6 +30,7 @@ use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
 use tokio::sync::{Mutex, watch};
 
+use crate::client::Roster;
 use crate::disk::{Disk, DiskError};
 use crate::fault::{FaultKind, InForce};
 use crate::nemesis::Sign;
@@ -192,6 +193,8 @@ pub(crate) struct Inner {
     pub traps: Traps,
     /// How members are changed, if they can be.
     pub members: Option<Members>,
+    /// The clients, if they are processes, too.
+    pub clients: Option<Roster>,
 }
 
 impl Cluster {
@@ -228,9 +231,22 @@ impl Cluster {
         let crashes: Crashes = Arc::new(StdMutex::new(Vec::new()));
         let members = Members::of(&spec.system);
         let replicas = serving_replicas(starts, &net, &crashes, &spec).await?;
-        let inner = Inner { net, replicas, in_force: BTreeMap::new(), next: 1, traps: Traps::default(), members };
+        let inner = Inner {
+            net,
+            replicas,
+            in_force: BTreeMap::new(),
+            next: 1,
+            traps: Traps::default(),
+            members,
+            clients: None,
+        };
         let Spec { connect, patience, .. } = spec;
         Ok(Cluster { nodes, connect, patience, crashes, logs, events, inner: Arc::new(Mutex::new(inner)) })
+    }
+
+    /// Says which processes are its clients, for faults to hit them.
+    pub async fn employ(&self, clients: Roster) {
+        self.inner.lock().await.clients = Some(clients);
     }
 
     /// The nodes, in order of their numbers.

@@ -9,9 +9,10 @@ use super::clocks::{self, Turned};
 use super::packets::Troubled;
 use super::resolve::{self, Meant, Situation};
 use super::{
-    Active, Arena, Fault, FaultError, InForce, Receipt, cpu, disks, links, members, memory, packets, processes, reset,
-    restarts, threads,
+    Active, Arena, ClientTrouble, Fault, FaultError, InForce, Receipt, clients, cpu, disks, links, members, memory,
+    packets, processes, reset, restarts, threads,
 };
+use crate::client::Roster;
 use crate::cluster::{Cluster, Inner};
 
 impl Cluster {
@@ -31,7 +32,8 @@ impl Cluster {
         fault.exists(Arena::Processes).map_err(FaultError::Inapplicable)?;
         let decided = Instant::now();
         let names = inner.names();
-        let situation = Situation { names: &names, leader, running: &inner.running() };
+        let clients = inner.clients.as_ref().map(Roster::crew).unwrap_or_default();
+        let situation = Situation { names: &names, leader, running: &inner.running(), clients };
         let meant = resolve::meant(fault, &situation, rng).map_err(FaultError::Inapplicable)?;
         let exact = resolve::exact(fault, &meant, &names);
         let id = inner.next;
@@ -50,7 +52,7 @@ impl Cluster {
         decided: Instant,
     ) -> Result<Receipt, FaultError> {
         let (receipt, in_force) = match (fault, meant) {
-            // The first four are written down whatever is measured: who is down is started again, who is out is taken
+            // The first five are written down whatever is measured: who is down is started again, who is out is taken
             // back.
             (Fault::Kill(_), Meant::Nodes(nodes)) => {
                 inner.in_force.insert(id, InForce::Kill(nodes.clone()));
@@ -69,6 +71,13 @@ impl Cluster {
                 let (squeezes, receipt) = memory::squeeze(inner, &nodes, *headroom, decided);
                 inner.in_force.insert(id, InForce::Memory(nodes, squeezes));
                 return receipt;
+            }
+            (Fault::Client { trouble: ClientTrouble::Die, .. }, Meant::Workers(workers)) => {
+                inner.in_force.insert(id, InForce::Client(workers.clone(), ClientTrouble::Die));
+                return clients::trouble(inner, &workers, ClientTrouble::Die, decided).await;
+            }
+            (Fault::Client { trouble, .. }, Meant::Workers(workers)) => {
+                (clients::trouble(inner, &workers, *trouble, decided).await?, InForce::Client(workers, *trouble))
             }
             (Fault::Partition(_), Meant::Links(cuts)) => {
                 (links::cut(inner, &cuts, decided).await?, InForce::Partition(cuts))
@@ -103,8 +112,9 @@ impl Cluster {
             (Fault::Disk { trouble, .. }, Meant::Nodes(nodes)) => {
                 (disks::trouble(inner, &nodes, *trouble, rng, decided).await?, InForce::Disk(nodes, *trouble))
             }
-            (Fault::Partition(_), Meant::Nodes(_)) | (_, Meant::Links(_)) => {
-                unreachable!("a partition means links, and every other fault nodes")
+            (Fault::Partition(_) | Fault::Client { .. }, Meant::Nodes(_))
+            | (_, Meant::Links(_) | Meant::Workers(_)) => {
+                unreachable!("a partition means links, a fault of clients workers, and every other fault nodes")
             }
         };
         inner.in_force.insert(id, in_force);
@@ -144,6 +154,7 @@ impl Cluster {
         match in_force {
             InForce::Partition(cuts) => links::heal(inner, &cuts, decided).await,
             InForce::Packets(troubled) => packets::calm_down(inner, &troubled, decided).await,
+            InForce::Client(workers, trouble) => clients::end_trouble(inner, &workers, trouble, decided).await,
             InForce::Reset(nodes) => Ok(reset::over(inner, &nodes, decided)),
             InForce::Pause(nodes) => processes::resume(inner, &nodes, decided).await,
             InForce::Clock(turned) => clocks::right(inner, &turned, decided).await,

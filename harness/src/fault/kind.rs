@@ -63,6 +63,8 @@ pub enum FaultKind {
     /// A node is removed from its cluster and joins again with an empty disk (on real processes only, where members can
     /// be changed)
     Member,
+    /// Clients are cut off, stand still or die (on real processes only)
+    Client,
 }
 
 impl FaultKind {
@@ -82,6 +84,7 @@ impl FaultKind {
             | FaultKind::Reset
             | FaultKind::Member
             | FaultKind::Memory
+            | FaultKind::Client
             | FaultKind::Cpu => arena == Arena::Processes,
         }
     }
@@ -124,6 +127,7 @@ impl FaultKind {
             FaultKind::Cpu => "cpu",
             FaultKind::Memory => "memory",
             FaultKind::Member => "member",
+            FaultKind::Client => "client",
         }
     }
 }

@@ -5,6 +5,7 @@
 //! Without a receipt there is no fault: an error. What was started is stopped through the same door, with a receipt
 //! of its own. The simulator takes the same values; [`FaultKind::exists`] says what exists where.
 
+mod clients;
 mod clocks;
 mod cpu;
 mod disks;
@@ -51,7 +52,8 @@ use crate::net::Links;
 /// `clock = { targets = "one", change = { jump = "-3s" } }`, `disk = { targets = "leader", trouble = "full" }`,
 /// `packets = { targets = "all", loss = 20, jitter = "50ms" }`,
 /// `packets = { targets = "leader", peers = ["clients"], direction = "in", delay = "30ms" }`,
-/// `cpu = { targets = "one", percent = 10 }`, `restart = { targets = "all", manner = "rolling" }`.
+/// `cpu = { targets = "one", percent = 10 }`, `restart = { targets = "all", manner = "rolling" }`,
+/// `client = { targets = "holder", trouble = "pause" }`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
@@ -113,6 +115,40 @@ pub enum Fault {
     /// A node is removed from its cluster by the others, loses its disk, and later joins again as a new member. One
     /// at a time, and only of systems whose members can be changed.
     Member(Targets),
+    /// Something happens to clients, not to nodes.
+    Client {
+        /// To whose.
+        targets: Workers,
+        /// What.
+        trouble: ClientTrouble,
+    },
+}
+
+/// What happens to a client, which is a process of its own then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientTrouble {
+    /// Its connections are reset at one moment; new ones can be made.
+    Cut,
+    /// It stops running (SIGSTOP), heartbeats included, and later goes on (SIGCONT), unaware of the time between. The
+    /// harness waits for it: a call that it was about to make, or has made, goes on when it does.
+    Pause,
+    /// It is killed (SIGKILL), and its session is left to die by itself. Another takes its place when the fault ends.
+    Die,
+}
+
+/// The workers whose clients a fault hits. Only clients that live and on which no fault is are counted in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Workers {
+    /// A random one.
+    One,
+    /// All of them.
+    All,
+    /// The last that has acquired a lock and has not begun to release it, as far as it knows itself.
+    Holder,
+    /// Exactly these, by their numbers from 0.
+    Numbers(Vec<usize>),
 }
 
 /// How processes are restarted.
@@ -383,6 +419,7 @@ impl Fault {
             Fault::Cpu { .. } => FaultKind::Cpu,
             Fault::Memory { .. } => FaultKind::Memory,
             Fault::Member(_) => FaultKind::Member,
+            Fault::Client { .. } => FaultKind::Client,
         }
     }
 
@@ -415,11 +452,11 @@ impl Fault {
         fault
     }
 
-    /// Whom it hits, unless it is a partition.
+    /// Which nodes it hits, unless it is a partition or about clients.
     #[must_use]
     pub fn targets(&self) -> Option<&Targets> {
         match self {
-            Fault::Partition(_) => None,
+            Fault::Partition(_) | Fault::Client { .. } => None,
             Fault::Pause(targets)
             | Fault::Thread(targets)
             | Fault::Kill(targets)
@@ -435,10 +472,10 @@ impl Fault {
         }
     }
 
-    /// Whom it hits, unless it is a partition, to be changed.
+    /// The same, to be changed.
     pub(crate) fn targets_mut(&mut self) -> Option<&mut Targets> {
         match self {
-            Fault::Partition(_) => None,
+            Fault::Partition(_) | Fault::Client { .. } => None,
             Fault::Pause(targets)
             | Fault::Thread(targets)
             | Fault::Kill(targets)
@@ -454,7 +491,7 @@ impl Fault {
         }
     }
 
-    /// Makes it hit these; a partition stays what it is.
+    /// Makes it hit these; what has no nodes for targets stays what it is.
     pub(crate) fn aim(&mut self, at: Targets) {
         if let Some(targets) = self.targets_mut() {
             *targets = at;
@@ -514,6 +551,8 @@ pub(crate) enum InForce {
     Packets(packets::Troubled),
     /// It is over as soon as it has begun.
     Reset(Vec<usize>),
+    /// Workers as indices from 0.
+    Client(Vec<usize>, ClientTrouble),
 }
 
 impl InForce {

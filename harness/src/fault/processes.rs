@@ -19,7 +19,7 @@ use crate::cluster::{Cluster, Inner};
 use crate::net::inside;
 
 /// How long a signal has to show its effect; a thread inside fsync stops only after it.
-const EFFECT: Duration = Duration::from_secs(5);
+pub(super) const EFFECT: Duration = Duration::from_secs(5);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -136,7 +136,7 @@ fn send(replica: &Replica, signal: Signal, fault: &str) -> Result<(), FaultError
 
 /// What all threads of a replica should look like.
 #[derive(Clone, Copy)]
-enum Look {
+pub(super) enum Look {
     AllStopped,
     NoneStopped,
 }
@@ -168,7 +168,12 @@ fn look(replica: &Replica, fault: &str, wanted: Look) -> Result<Result<Process, 
         let seen = format!("{name} has ended: {}", describe(status));
         return Err(FaultError::no_receipt(fault, seen));
     }
-    let states = thread_states(replica.pid()).map_err(|cause| FaultError::failed(fault, cause))?;
+    look_at(name, replica.pid(), wanted).map_err(|cause| FaultError::failed(fault, cause))
+}
+
+/// The same for a group of processes, whoever they are.
+pub(super) fn look_at(name: &str, group: Pid, wanted: Look) -> procfs::ProcResult<Result<Process, String>> {
+    let states = thread_states(group)?;
     let count = |wanted: ProcState| states.iter().filter(|state| **state == wanted).count();
     let (stopped, held) = (count(ProcState::Stopped), count(ProcState::Tracing));
     let as_wanted = match wanted {
@@ -177,7 +182,7 @@ fn look(replica: &Replica, fault: &str, wanted: Look) -> Result<Result<Process, 
         Look::NoneStopped => stopped == 0,
     };
     Ok(if as_wanted {
-        Ok(Process { node: name.clone(), pid: replica.pid().as_raw(), threads: states.len() })
+        Ok(Process { node: name.to_owned(), pid: group.as_raw(), threads: states.len() })
     } else {
         Err(format!("{stopped} of {} threads of {name} are in state T", states.len()))
     })

@@ -15,8 +15,8 @@ use crate::net::Tally;
 pub struct Active {
     /// Names it for [`crate::cluster::Cluster::stop`]; unique in the life of a cluster.
     pub id: u64,
-    /// What exactly was done: the same kind of fault with `Shape::Cuts` or `Targets::Nodes`. Started again, it does
-    /// the same to the same nodes.
+    /// What exactly was done: the same kind of fault with `Shape::Cuts`, `Targets::Nodes` or `Workers::Numbers`. Started
+    /// again, it does the same to the same.
     pub fault: Fault,
     /// The proof.
     pub receipt: Receipt,
@@ -25,7 +25,7 @@ pub struct Active {
 /// What was measured from the inside after a fault was put in force or taken away.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Receipt {
-    /// The nodes it is about, by name.
+    /// The nodes it is about, or clients, by name.
     pub nodes: Vec<String>,
     /// The measurement.
     pub evidence: Evidence,
@@ -62,7 +62,8 @@ pub enum Evidence {
     Running(Vec<Process>),
     /// These processes were reaped with SIGKILL as the cause of death.
     Killed(Vec<Process>),
-    /// These processes are new and their client port accepts connections.
+    /// These processes are new, and the client ports of replicas accept connections, or clients have said that they are
+    /// there.
     Restarted(Vec<Process>),
     /// These processes were started, each after another was reaped with SIGKILL as the cause of death.
     Lives {
@@ -87,7 +88,7 @@ pub enum Evidence {
     /// These bits were read as other ones than were written. Nothing is there to be taken away.
     Flipped(Vec<FlippedBit>),
     /// These connections between nodes were reset at both ends, and none of them is there any more: `n1:40312→n2:2380`.
-    /// None when the fault is over: new ones can be made all the time.
+    /// Of a client with nodes, at its end: `client 3:40312→n2:2379`. None when the fault is over: new ones can be made all the time.
     Reset(Vec<String>),
     /// Numbered packets were sent over every link that is not cut: those of the troubled ones fared as asked, and all
     /// others arrived once and undamaged.
@@ -107,10 +108,10 @@ pub enum Evidence {
     Simulated(String),
 }
 
-/// One replica's process.
+/// One replica's process, or one client's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Process {
-    /// The node's name.
+    /// The node's name, or `client 3`.
     pub node: String,
     /// Its number inside the sandbox.
     pub pid: i32,

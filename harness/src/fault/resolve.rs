@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
-use super::{Direction, Fault, PacketTrouble, Shape, Targets};
+use super::{Direction, Fault, PacketTrouble, Shape, Targets, Workers};
 use crate::net::Links;
 
 /// Who is meant by a fault.
@@ -15,6 +15,8 @@ use crate::net::Links;
 pub(crate) enum Meant {
     /// Directed links, of a partition.
     Links(Links),
+    /// Workers, of a fault of clients; at least one.
+    Workers(Vec<usize>),
     /// Nodes, of every other fault; at least one.
     Nodes(Vec<usize>),
 }
@@ -27,6 +29,17 @@ pub(crate) struct Situation<'a> {
     pub leader: Option<usize>,
     /// The nodes that run and are not paused.
     pub running: &'a [usize],
+    /// The clients.
+    pub clients: Crew,
+}
+
+/// What has to be known of clients. The default has none that could be hit.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Crew {
+    /// The workers whose clients live, and on which no fault is.
+    pub free: Vec<usize>,
+    /// The worker that has last acquired a lock and has not begun to release it.
+    pub holder: Option<usize>,
 }
 
 impl Situation<'_> {
@@ -59,8 +72,9 @@ pub(crate) fn party(index: usize, names: &[String]) -> &str {
 pub(crate) fn meant(fault: &Fault, situation: &Situation<'_>, rng: &mut impl Rng) -> Result<Meant, String> {
     Ok(match fault {
         Fault::Partition(shape) => Meant::Links(cuts(shape, situation, rng)?),
+        Fault::Client { targets, .. } => Meant::Workers(workers(targets, &situation.clients, rng)?),
         other => {
-            let targets = other.targets().expect("every fault but a partition has targets");
+            let targets = other.targets().expect("every other fault has nodes for targets");
             Meant::Nodes(nodes(targets, situation, rng)?)
         }
     })
@@ -71,7 +85,9 @@ pub(crate) fn exact(fault: &Fault, meant: &Meant, names: &[String]) -> Fault {
     let mut exact = fault.clone();
     match (&mut exact, meant) {
         (Fault::Partition(shape), Meant::Links(links)) => *shape = exact_shape(links, names),
+        (Fault::Client { targets, .. }, Meant::Workers(workers)) => *targets = Workers::Numbers(workers.clone()),
         (_, Meant::Links(_)) => unreachable!("only a partition means links"),
+        (_, Meant::Workers(_)) => unreachable!("only a fault of clients means workers"),
         (other, Meant::Nodes(nodes)) => {
             other.aim(Targets::Nodes(nodes.iter().map(|node| names[*node].clone()).collect()));
         }
@@ -235,12 +251,33 @@ fn nodes(targets: &Targets, situation: &Situation<'_>, rng: &mut impl Rng) -> Re
     Ok(chosen)
 }
 
+/// The workers that are meant, in ascending order; at least one.
+fn workers(targets: &Workers, crew: &Crew, rng: &mut impl Rng) -> Result<Vec<usize>, String> {
+    let Crew { free, holder } = crew;
+    if free.is_empty() {
+        return Err("no client lives that could be hit".to_owned());
+    }
+    let mut chosen = match targets {
+        Workers::One => vec![free[rng.random_range(0..free.len())]],
+        Workers::All => free.clone(),
+        Workers::Holder => vec![holder.ok_or("no client is known to hold a lock at the moment")?],
+        Workers::Numbers(numbers) => numbers.clone(),
+    };
+    chosen.sort_unstable();
+    chosen.dedup();
+    match chosen.iter().find(|worker| !free.contains(worker)) {
+        Some(other) => Err(format!("client {other} is not there at the moment, or another fault is on it")),
+        None => Ok(chosen),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
+    use crate::fault::ClientTrouble;
 
     fn names(count: usize) -> Vec<String> {
         (1..=count).map(|id| format!("n{id}")).collect()
@@ -248,7 +285,7 @@ mod tests {
 
     fn cut(shape: &Shape, count: usize, seed: u64) -> Links {
         let names = names(count);
-        let situation = Situation { names: &names, leader: Some(count - 1), running: &[] };
+        let situation = Situation { names: &names, leader: Some(count - 1), running: &[], clients: Crew::default() };
         cuts(shape, &situation, &mut ChaCha8Rng::seed_from_u64(seed))
             .unwrap_or_else(|error| panic!("{shape} of {count} nodes, seed {seed}: {error}"))
     }
@@ -331,7 +368,7 @@ mod tests {
     #[test]
     fn a_fault_at_a_point_hits_the_node_that_came_there_and_is_exact() {
         let names = names(3);
-        let situation = Situation { names: &names, leader: None, running: &[0, 1, 2] };
+        let situation = Situation { names: &names, leader: None, running: &[0, 1, 2], clients: Crew::default() };
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut who = |fault: &Fault| meant(fault, &situation, &mut rng);
         for fault in [Fault::Kill(Targets::Here), Fault::Partition(Shape::Here)] {
@@ -373,7 +410,7 @@ mod tests {
     #[test]
     fn targets_mean_running_nodes_only() {
         let names = names(5);
-        let situation = Situation { names: &names, leader: Some(2), running: &[0, 2, 4] };
+        let situation = Situation { names: &names, leader: Some(2), running: &[0, 2, 4], clients: Crew::default() };
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut meant = |targets| nodes(&targets, &situation, &mut rng);
         assert_eq!(meant(Targets::All), Ok(vec![0, 2, 4]));
@@ -389,9 +426,26 @@ mod tests {
     }
 
     #[test]
+    fn faults_of_clients_mean_clients_that_can_be_hit_and_are_exact() {
+        let names = names(3);
+        let clients = Crew { free: vec![0, 2, 5], holder: Some(5) };
+        let situation = Situation { names: &names, leader: None, running: &[], clients };
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let of = |targets| Fault::Client { targets, trouble: ClientTrouble::Pause };
+        let mut who = |targets| meant(&of(targets), &situation, &mut rng);
+        assert_eq!(who(Workers::All), Ok(Meant::Workers(vec![0, 2, 5])));
+        assert_eq!(who(Workers::Numbers(vec![2, 0])), Ok(Meant::Workers(vec![0, 2])));
+        assert!(who(Workers::Numbers(vec![1])).expect_err("it is not there").contains("client 1 is not there"));
+        let holder = who(Workers::Holder).expect("it is known");
+        assert_eq!(exact(&of(Workers::Holder), &holder, &names), of(Workers::Numbers(vec![5])));
+        let nobody = Situation { clients: Crew { holder: None, ..situation.clients.clone() }, ..situation };
+        assert!(meant(&of(Workers::Holder), &nobody, &mut rng).expect_err("nobody holds").contains("hold a lock"));
+    }
+
+    #[test]
     fn without_a_leader_nobody_can_be_meant_by_it() {
         let names = names(3);
-        let situation = Situation { names: &names, leader: None, running: &[0, 1, 2] };
+        let situation = Situation { names: &names, leader: None, running: &[0, 1, 2], clients: Crew::default() };
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         assert!(cuts(&Shape::Leader, &situation, &mut rng).is_err());
         assert!(nodes(&Targets::Leader, &situation, &mut rng).is_err());

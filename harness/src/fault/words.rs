@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{ClockChange, Clocks, Direction, DiskTrouble, Fault, PacketTrouble, Restarts, Shape, Targets};
+use super::{
+    ClientTrouble, ClockChange, Clocks, Direction, DiskTrouble, Fault, PacketTrouble, Restarts, Shape, Targets, Workers,
+};
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -21,6 +23,7 @@ impl fmt::Display for Fault {
             Fault::Disk { targets, trouble } => write!(f, "{targets} {trouble}"),
             Fault::Packets(trouble) => write!(f, "{trouble}"),
             Fault::Cpu { targets, percent } => write!(f, "{targets} {percent} %"),
+            Fault::Client { targets, trouble } => write!(f, "{targets} {trouble}"),
             Fault::Memory { targets, headroom } => write!(f, "{targets} {headroom} MiB more"),
         }
     }
@@ -59,6 +62,29 @@ impl fmt::Display for DiskTrouble {
             DiskTrouble::WriteError => f.write_str("write-error"),
             DiskTrouble::FsyncError => f.write_str("fsync-error"),
             DiskTrouble::Flip => f.write_str("flip"),
+        }
+    }
+}
+
+impl fmt::Display for ClientTrouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ClientTrouble::Cut => "cut off",
+            ClientTrouble::Pause => "paused",
+            ClientTrouble::Die => "killed",
+        })
+    }
+}
+
+impl fmt::Display for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Workers::One => f.write_str("one"),
+            Workers::All => f.write_str("all"),
+            Workers::Holder => f.write_str("holder"),
+            Workers::Numbers(numbers) => {
+                f.write_str(&numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join("+"))
+            }
         }
     }
 }

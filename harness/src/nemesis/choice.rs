@@ -11,7 +11,7 @@ use serde::de::IntoDeserializer;
 use serde::de::value::{Error, StrDeserializer};
 use serde::{Deserialize, Serialize};
 
-use crate::fault::{Arena, Fault, FaultKind, Shape, Targets};
+use crate::fault::{Arena, Fault, FaultKind, Shape, Targets, Workers};
 use crate::spec::kebab;
 
 /// The point's name in `kill@point`: any point of the protocol.
@@ -25,6 +25,8 @@ pub enum Choice {
     Any(FaultKind),
     /// A fault of this kind on these targets; what else there is to say of it is drawn.
     On(FaultKind, Targets),
+    /// A fault of these clients; what happens to them is drawn.
+    OnClients(Workers),
     /// This fault and no other of its kind.
     Only(Fault),
     /// A fault of this kind on the node that comes to this point, or to any point, of its protocol.
@@ -47,6 +49,7 @@ impl Choice {
     pub fn kind(&self) -> FaultKind {
         match self {
             Choice::Any(kind) | Choice::On(kind, _) | Choice::AtPoint(kind, _) => *kind,
+            Choice::OnClients(_) => FaultKind::Client,
             Choice::Only(fault) => fault.sort(),
         }
     }
@@ -101,6 +104,8 @@ impl FromStr for Choice {
         let word: StrDeserializer<'_, Error> = target.into_deserializer();
         let choice = if kind == FaultKind::Partition {
             Choice::Only(Fault::Partition(Shape::deserialize(word).map_err(wrong)?))
+        } else if kind == FaultKind::Client {
+            Choice::OnClients(Workers::deserialize(word).map_err(wrong)?)
         } else {
             let targets = Targets::deserialize(word).map_err(wrong)?;
             match kind {
@@ -159,6 +164,7 @@ impl fmt::Display for Choice {
         match self {
             Choice::Any(kind) => write!(f, "{kind}"),
             Choice::On(kind, targets) => write!(f, "{kind}:{targets}"),
+            Choice::OnClients(workers) => write!(f, "{}:{workers}", FaultKind::Client),
             Choice::Only(Fault::Partition(shape)) => write!(f, "partition:{shape}"),
             Choice::Only(fault) => match fault.targets() {
                 Some(targets) => write!(f, "{}:{targets}", fault.kind()),
@@ -231,6 +237,8 @@ mod tests {
             "clock:one",
             "disk:leader",
             "packets:followers",
+            "client",
+            "client:holder",
             "kill@point",
             "power@zab-established",
             "partition@raft-elected",

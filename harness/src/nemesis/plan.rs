@@ -15,7 +15,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::choice::points;
 use super::{Choice, Step, Trap, Trigger};
-use crate::fault::{ClockChange, Clocks, DiskTrouble, Fault, FaultKind, PacketTrouble, Restarts, Shape, Targets};
+use crate::fault::{
+    ClientTrouble, ClockChange, Clocks, DiskTrouble, Fault, FaultKind, PacketTrouble, Restarts, Shape, Targets, Workers,
+};
 
 /// The pause between two steps, in milliseconds: long enough for clients to see a healthy system again.
 const GAP: std::ops::Range<u64> = 1_000..3_000;
@@ -83,7 +85,7 @@ impl Plan {
         let choice = self.round.swap_remove(self.rng.random_range(0..self.round.len()));
         match choice {
             Choice::AtPoint(kind, point) => self.draw_at_point(gap, kind, point),
-            Choice::Any(_) | Choice::On(..) | Choice::Only(_) => self.draw_in_calm(gap, &choice),
+            Choice::Any(_) | Choice::On(..) | Choice::OnClients(_) | Choice::Only(_) => self.draw_in_calm(gap, &choice),
         }
     }
 
@@ -150,6 +152,11 @@ impl Plan {
                 (1, Shape::MajoritiesRing),
                 (1, Shape::Bridge),
             ])),
+            Choice::Any(FaultKind::Client) | Choice::AtPoint(FaultKind::Client, _) => {
+                let targets = self.weighted(&[(2, Workers::Holder), (2, Workers::One), (1, Workers::All)]);
+                self.client_fault(targets)
+            }
+            Choice::OnClients(targets) => self.client_fault(targets.clone()),
             Choice::On(kind, targets) => self.fault_on(*kind, targets.clone()),
             Choice::Any(kind) | Choice::AtPoint(kind, _) => {
                 let targets = self.targets(*kind);
@@ -178,7 +185,7 @@ impl Plan {
 
     fn fault_on(&mut self, kind: FaultKind, targets: Targets) -> Fault {
         match kind {
-            FaultKind::Partition => unreachable!("a partition has a shape and no targets"),
+            FaultKind::Partition | FaultKind::Client => unreachable!("it has no nodes for targets"),
             FaultKind::Pause => Fault::Pause(targets),
             FaultKind::Kill => Fault::Kill(targets),
             FaultKind::Power => Fault::Power(targets),
@@ -192,6 +199,11 @@ impl Plan {
             FaultKind::Disk => Fault::Disk { targets, trouble: self.disk_trouble() },
             FaultKind::Packets => Fault::Packets(self.packet_trouble(targets)),
         }
+    }
+
+    fn client_fault(&mut self, targets: Workers) -> Fault {
+        let trouble = self.weighted(&[(2, ClientTrouble::Pause), (1, ClientTrouble::Die), (1, ClientTrouble::Cut)]);
+        Fault::Client { targets, trouble }
     }
 
     fn restarts(&mut self) -> Restarts {
@@ -294,9 +306,9 @@ mod tests {
     #[test]
     fn all_that_is_drawn_makes_sense() {
         let nodes = ["n1".to_owned()];
-        for seed in 0..50 {
-            for step in plan(seed, &Choice::all(Arena::Simulation, Some(Protocol::Zab))).take(200) {
-                assert_eq!(step.check(Arena::Simulation, Some(Protocol::Zab), &nodes), Ok(()), "seed {seed}");
+        for (seed, arena) in (0..50).zip([Arena::Simulation, Arena::Processes].into_iter().cycle()) {
+            for step in plan(seed, &Choice::all(arena, Some(Protocol::Zab))).take(200) {
+                assert_eq!(step.check(arena, Some(Protocol::Zab), &nodes), Ok(()), "seed {seed}");
             }
         }
     }
@@ -314,6 +326,18 @@ mod tests {
         }
         let foreign = Plan::new(7, &menu, None).take(100).collect::<Vec<Step>>();
         assert!(foreign.iter().all(|step| !step.fault.is_here()), "what is not ours knows no points");
+    }
+
+    #[test]
+    fn clients_are_paused_killed_and_cut_off_and_the_holder_is_one_of_them() {
+        let drawn: Vec<Fault> = plan(1, &[Choice::Any(FaultKind::Client)]).take(100).map(|step| step.fault).collect();
+        for trouble in [ClientTrouble::Pause, ClientTrouble::Die, ClientTrouble::Cut] {
+            for targets in [Workers::Holder, Workers::One, Workers::All] {
+                assert!(drawn.contains(&Fault::Client { targets, trouble }), "{drawn:?}");
+            }
+        }
+        let holders = plan(1, &[Choice::OnClients(Workers::Holder)]).take(20);
+        assert!(holders.into_iter().all(|step| step.to_string().contains("client holder")));
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! TCP connections between nodes, seen and reset from the inside: the kernel's `sock_diag` in each node's namespace.
+//! TCP connections between nodes, or of one client with nodes, seen and reset from the inside: the kernel's `sock_diag`
+//! in the namespace of whoever has them.
 //!
 //! `SOCK_DESTROY` ends a socket as if a reset had arrived: its owner gets ECONNABORTED, and the other end a reset. That
 //! may be lost where packets are, so both ends are destroyed.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, OwnedFd};
@@ -36,6 +38,13 @@ struct End {
     to: usize,
 }
 
+/// A socket that is connected, or about to be.
+struct Connected {
+    family: u8,
+    id: SocketId,
+    inode: u32,
+}
+
 /// A way to the sockets of one namespace.
 struct Diag(Socket);
 
@@ -49,13 +58,34 @@ pub(super) fn reset(namespaces: &[OwnedFd], of: &[usize]) -> io::Result<Resets> 
         ends.extend(diag.ends()?.into_iter().filter(|end| end.from == node && meant(end)));
     }
     for end in &ends {
-        diags[end.from].destroy(end)?;
+        diags[end.from].destroy(end.family, &end.id)?;
     }
     let mut left = Vec::new();
     for diag in &diags {
         left.extend(diag.ends()?.into_iter().filter(|end| ends.contains(end)));
     }
     Ok(Resets { destroyed: told(&ends), left: told(&left) })
+}
+
+/// Resets the connections with nodes that somebody in the hub has, who is called so and holds these sockets. The node is
+/// told by the reset.
+pub(super) fn cut(who: &str, inodes: &BTreeSet<u64>) -> io::Result<Resets> {
+    let diag = Diag::open()?;
+    let of_theirs = || -> io::Result<Vec<Connected>> {
+        let meant = |it: &Connected| inodes.contains(&u64::from(it.inode)) && node(it.id.destination_address).is_some();
+        Ok(diag.connected()?.into_iter().filter(meant).collect())
+    };
+    let told = |Connected { id, .. }: &Connected| {
+        let to = node(id.destination_address).map_or_else(String::new, |node| format!("n{}", node + 1));
+        format!("{who}:{}→{to}:{}", id.source_port, id.destination_port)
+    };
+    let before = of_theirs()?;
+    for connected in &before {
+        diag.destroy(connected.family, &connected.id)?;
+    }
+    let same = |left: &Connected| before.iter().any(|it| it.family == left.family && it.id == left.id);
+    let left = of_theirs()?.into_iter().filter(same).collect::<Vec<_>>();
+    Ok(Resets { destroyed: before.iter().map(told).collect(), left: left.iter().map(told).collect() })
 }
 
 /// Each connection once, by the end that comes first.
@@ -81,25 +111,30 @@ impl Diag {
 
     /// The ends of all connections between nodes, with IPv4 or with IPv4 inside of IPv6.
     fn ends(&self) -> io::Result<Vec<End>> {
-        let mut ends = Vec::new();
+        let end = |Connected { family, id, .. }: Connected| {
+            let (from, to) = (node(id.source_address)?, node(id.destination_address)?);
+            Some(End { family, id, from, to })
+        };
+        Ok(self.connected()?.into_iter().filter_map(end).collect())
+    }
+
+    fn connected(&self) -> io::Result<Vec<Connected>> {
+        let mut all = Vec::new();
         for family in [AF_INET, AF_INET6] {
             let socket_id = if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() };
             let states = StateFlags::ESTABLISHED | StateFlags::SYN_SENT | StateFlags::CLOSE_WAIT;
             let request = SockDiagMessage::InetRequest(asked(family, states, socket_id));
             self.ask(request, NLM_F_DUMP, |message: SockDiagMessage| {
                 let SockDiagMessage::InetResponse(answer) = message else { return };
-                let id = answer.header.socket_id;
-                if let (Some(from), Some(to)) = (node(id.source_address), node(id.destination_address)) {
-                    ends.push(End { family, id, from, to });
-                }
+                all.push(Connected { family, id: answer.header.socket_id, inode: answer.header.inode });
             })?;
         }
-        Ok(ends)
+        Ok(all)
     }
 
     /// Destroys it, if it is still there.
-    fn destroy(&self, end: &End) -> io::Result<()> {
-        let request = SockDiagMessage::InetRequest(asked(end.family, StateFlags::all(), end.id.clone()));
+    fn destroy(&self, family: u8, id: &SocketId) -> io::Result<()> {
+        let request = SockDiagMessage::InetRequest(asked(family, StateFlags::all(), id.clone()));
         match self.ask(SockDiagDestroy::new(request), NLM_F_ACK, |_: SockDiagDestroy| {}) {
             Err(error) if error.raw_os_error() == Some(nix::libc::ENOENT) => Ok(()),
             other => other,

@@ -207,6 +207,12 @@ impl Net {
         Ok(tokio::task::spawn_blocking(reset).await.map_err(std::io::Error::other)??)
     }
 
+    /// Resets all TCP connections with nodes of somebody in the hub, who is called so and holds these sockets.
+    pub(crate) async fn cut_off(&self, who: String, inodes: BTreeSet<u64>) -> Result<Resets, NetError> {
+        let cut = move || connections::cut(&who, &inodes);
+        Ok(tokio::task::spawn_blocking(cut).await.map_err(std::io::Error::other)??)
+    }
+
     /// Whether packets are treated by the kernel, too.
     pub(crate) fn has_netem(&self) -> bool {
         self.trouble.as_ref().is_some_and(|trouble| matches!(trouble.means, Means::Netem(_)))

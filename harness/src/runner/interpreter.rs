@@ -4,12 +4,11 @@
 //! to the operating system, *before* its worker is told of it; a completion is written after the worker reported it.
 //! An operation's real interval therefore lies inside its recorded one, and an order that the history shows was real.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use grudge_checkers::history::{History, Kind};
-use grudge_workloads::client::{Connect, Target};
+use grudge_workloads::client::Target;
 use grudge_workloads::generator::{Generator, Worker};
 use grudge_workloads::operation::Invocation;
 use serde_json::Value;
@@ -23,6 +22,7 @@ use super::progress::Progress;
 use super::stop::{Stop, Stopper};
 use super::watchdog::{Caught, Watchdog};
 use super::worker::work;
+use crate::client::Clients;
 
 /// How often the interpreter looks whether its workers are still there.
 const WATCH: Duration = Duration::from_secs(1);
@@ -62,7 +62,7 @@ impl Interpreter {
         (watchdog, cutter): (Watchdog, Stopper),
         targets: &[Target],
         concurrency: usize,
-        connect: &Arc<dyn Connect>,
+        clients: &Clients,
         rows: mpsc::UnboundedReceiver<NemesisRow>,
         progress: Progress,
     ) -> Interpreter {
@@ -72,7 +72,7 @@ impl Interpreter {
             .map(|i| {
                 let target = targets[i % targets.len()].clone();
                 let (calls, inbox) = mpsc::channel(1);
-                let task = tokio::spawn(work(Worker(i), target, Arc::clone(connect), inbox, sender.clone()));
+                let task = tokio::spawn(work(Worker(i), target, clients.of(i), inbox, sender.clone()));
                 Hand { calls, task }
             })
             .collect();

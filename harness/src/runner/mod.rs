@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::client::Clients;
 use crate::nemesis::{Agenda, Breakable, Nemesis, Toll};
 use crate::store;
 
@@ -45,6 +46,8 @@ pub(crate) const WIND_DOWN: Duration = Duration::from_secs(10);
 pub struct Run {
     /// What clients do.
     pub workload: Workload,
+    /// Who does it.
+    pub clients: Clients,
     /// One a node; worker i is bound to target i modulo their number.
     pub targets: Vec<Target>,
     /// How many workers.
@@ -130,11 +133,11 @@ impl Run {
         cut.forward(halt.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(rage(nemesis, Arc::clone(cluster), halt));
-        let connect = &self.workload.connect;
         let progress = Progress::new(self.time);
         let watchdog = if self.fail_fast { Watchdog::new((self.workload.watch)()) } else { Watchdog::default() };
         let watch = (watchdog, cutter);
-        let interpreter = Interpreter::new(journal, watch, &self.targets, self.concurrency, connect, inbox, progress);
+        let interpreter =
+            Interpreter::new(journal, watch, &self.targets, self.concurrency, &self.clients, inbox, progress);
         let ended = self.phases(interpreter, &mut tasks, cluster, halted, &mut cut).await;
         // After a failure the nemesis may wait for a history that nobody writes any more, and it holds the cluster.
         tasks.shutdown().await;

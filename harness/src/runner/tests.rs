@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::memory::{Manner, Memory};
 use super::{Ran, Run, stop};
+use crate::client::Clients;
 use crate::fault::FaultKind;
 use crate::nemesis::{Agenda, Choice, Plan};
 use crate::report::{Judged, overall};
@@ -23,8 +24,10 @@ fn run(memory: &Memory, folder: &TempDir, faults: &[FaultKind], time: Duration) 
         ttl: Duration::from_secs(1),
     };
     let menu: Vec<Choice> = faults.iter().copied().map(Choice::Any).collect();
+    let workload = memory.workload(time);
     Run {
-        workload: memory.workload(time),
+        clients: Clients::Tasks(Arc::clone(&workload.connect)),
+        workload,
         targets: vec![target("n1"), target("n2")],
         concurrency: 4,
         agenda: Agenda::planned(Plan::new(1, &menu, None)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::fault::{Fault, PacketTrouble, Shape, Targets};
+use crate::fault::{Fault, PacketTrouble, Shape, Targets, Workers};
 use crate::nemesis::{Sign, Step, Trap, Trigger};
 use crate::spec::Spec;
 
@@ -157,6 +157,11 @@ fn simpler(fault: &Fault) -> Vec<Fault> {
         }
         Fault::Partition(Shape::Node(_)) => vec![Fault::Partition(Shape::Leader)],
         Fault::Partition(_) => Vec::new(),
+        Fault::Client { targets: Workers::Numbers(numbers), trouble } => {
+            let roles = [Workers::Holder, Workers::All];
+            let fewer = fewer(numbers).map(Workers::Numbers);
+            roles.into_iter().chain(fewer).map(|targets| Fault::Client { targets, trouble: *trouble }).collect()
+        }
         Fault::Packets(trouble) => {
             let calmer = [
                 PacketTrouble { loss: 0, ..trouble.clone() },
@@ -189,12 +194,16 @@ fn elsewhere(fault: &Fault) -> Vec<Fault> {
 fn simpler_targets(targets: &Targets) -> Vec<Targets> {
     let Targets::Nodes(names) = targets else { return Vec::new() };
     let roles = [Targets::Leader, Targets::Followers, Targets::All];
-    let fewer = (0..names.len()).filter(|_| names.len() > 1).map(|without| {
-        let mut names = names.clone();
-        names.remove(without);
-        Targets::Nodes(names)
-    });
-    roles.into_iter().chain(fewer).collect()
+    roles.into_iter().chain(fewer(names).map(Targets::Nodes)).collect()
+}
+
+/// All but one of them, if that leaves any.
+fn fewer<T: Clone>(all: &[T]) -> impl Iterator<Item = Vec<T>> {
+    (0..all.len()).filter(|_| all.len() > 1).map(|without| {
+        let mut fewer = all.to_vec();
+        fewer.remove(without);
+        fewer
+    })
 }
 
 /// The step of a smaller cluster: nodes that are not in it are others that are.

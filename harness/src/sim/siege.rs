@@ -8,7 +8,7 @@ use grudge_nodes::sim::{Crash, Cut, DiskFault, Jump, Options, Packets, Span, Wor
 use rand_chacha::ChaCha8Rng;
 
 use super::protocol::Protocol;
-use crate::fault::resolve::{self, Meant, Situation};
+use crate::fault::resolve::{self, Crew, Meant, Situation};
 use crate::fault::{Arena, ClockChange, DiskTrouble, Evidence, Fault, PacketTrouble, Receipt};
 use crate::nemesis::{StepId, Trap, target_rng};
 
@@ -120,7 +120,7 @@ impl Siege {
         let running: Vec<usize> = (0..self.names.len()).filter(runs).collect();
         let leader = world.leader().map(index);
         fault.exists(Arena::Simulation)?;
-        let situation = Situation { names: &self.names, leader, running: &running };
+        let situation = Situation { names: &self.names, leader, running: &running, clients: Crew::default() };
         let meant = resolve::meant(fault, &situation, &mut self.rng)?;
         let exact = resolve::exact(fault, &meant, &self.names);
         let receipt = self.receipt(word(fault), &meant);
@@ -137,7 +137,8 @@ impl Siege {
                 | Fault::Reset(_)
                 | Fault::Cpu { .. }
                 | Fault::Memory { .. }
-                | Fault::Member(_) => unreachable!("{REAL_ONLY}"),
+                | Fault::Member(_)
+                | Fault::Client { .. } => unreachable!("{REAL_ONLY}"),
             }
         }
         self.in_force.insert(step, InForce { fault: exact.clone(), meant });
@@ -165,7 +166,8 @@ impl Siege {
                 | Fault::Reset(_)
                 | Fault::Cpu { .. }
                 | Fault::Memory { .. }
-                | Fault::Member(_) => unreachable!("{REAL_ONLY}"),
+                | Fault::Member(_)
+                | Fault::Client { .. } => unreachable!("{REAL_ONLY}"),
             }
         }
         self.wire(world, &fault);
@@ -206,6 +208,7 @@ impl Siege {
                 let arrow = |&(from, to): &(usize, usize)| format!("{}→{}", self.names[from], self.names[to]);
                 (Vec::new(), format!("{what} {}", links.iter().map(arrow).collect::<Vec<_>>().join(" ")))
             }
+            Meant::Workers(_) => unreachable!("{REAL_ONLY}"),
         };
         Receipt { nodes, evidence: Evidence::Simulated(what), took: Duration::ZERO }
     }
@@ -223,7 +226,7 @@ fn index(node: NodeId) -> usize {
 fn nodes(meant: &Meant) -> impl Iterator<Item = usize> {
     match meant {
         Meant::Nodes(nodes) => nodes.clone(),
-        Meant::Links(_) => Vec::new(),
+        Meant::Links(_) | Meant::Workers(_) => Vec::new(),
     }
     .into_iter()
 }
@@ -242,9 +245,8 @@ fn word(fault: &Fault) -> &'static str {
         | Fault::Reset(_)
         | Fault::Cpu { .. }
         | Fault::Memory { .. }
-        | Fault::Member(_) => {
-            unreachable!("{REAL_ONLY}")
-        }
+        | Fault::Member(_)
+        | Fault::Client { .. } => unreachable!("{REAL_ONLY}"),
     }
 }
 

@@ -58,7 +58,7 @@ const KILLS: usize = 50;
 const AT_ONCE: usize = 2;
 
 /// A fault of each kind that exists on the real processes of every system.
-const FAULTS: [&str; 12] = [
+const FAULTS: [&str; 13] = [
     "partition = 'halves'",
     "pause = 'one'",
     "thread = 'one'",
@@ -71,6 +71,7 @@ const FAULTS: [&str; 12] = [
     "reset = 'all'",
     "cpu = { targets = 'one', percent = 30 }",
     "memory = { targets = 'one', headroom = 64 }",
+    "client = { targets = 'one', trouble = 'pause' }",
 ];
 
 /// Who is killed of which test, and when.

@@ -7,6 +7,7 @@ pub(crate) mod etcd;
 mod membership;
 mod names;
 mod tasks;
+mod work;
 pub(crate) mod zookeeper;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::operation::{Invocation, Outcome};
 
@@ -22,6 +24,7 @@ pub use contain::panic_is_contained;
 pub use effect::Effect;
 pub use membership::{Member, Membership};
 pub use names::{halves, numbers};
+pub(crate) use work::work;
 
 /// Where a client connects, and how patient it is.
 #[derive(Clone, Debug)]
@@ -40,7 +43,7 @@ pub struct Target {
 }
 
 /// A node as a client that moves knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
     /// Its name, as the history shows it.
     pub node: String,

@@ -21,8 +21,8 @@ use super::pb::{
 };
 use super::register::revision;
 use super::session::Session;
-use crate::client::Effect;
 use crate::client::adapter::Calls;
+use crate::client::{Effect, work};
 use crate::operation::{Invocation, Outcome};
 
 const ROOT: &str = "/grudge/lock";
@@ -108,8 +108,9 @@ impl Calls<Session> for Lock {
             ("acquire", _) => self.acquire(session, key).await,
             ("prove", Some(token)) if self.held.contains(&token) => self.prove(session, key, token).await,
             ("release", Some(token)) if self.held.contains(&token) => self.release(session, key, token).await,
+            ("work", Some(token)) if self.held.contains(&token) => Ok(work(token).await),
             // Acquired by an earlier client, with a lease that this one does not renew.
-            ("prove" | "release", _) => Ok(Outcome::fail("not-held")),
+            ("prove" | "work" | "release", _) => Ok(Outcome::fail("not-held")),
             _ => Ok(Outcome::fail("unsupported")),
         }
     }

@@ -18,8 +18,8 @@ use zookeeper_client::{Acls, CreateMode, CreateOptions, Error};
 use super::directory::make_directory;
 use super::outcome::{Stop, half_done};
 use super::session::Session;
-use crate::client::Effect;
 use crate::client::adapter::Calls;
+use crate::client::{Effect, work};
 use crate::operation::{Invocation, Outcome};
 
 const ROOT: &str = "/grudge/lock";
@@ -96,6 +96,7 @@ impl Calls<Session> for Lock {
             _ => return Ok(Outcome::fail("not-held")),
         };
         match invocation.f {
+            "work" => Ok(work(held.token).await),
             "prove" => self.prove(session, key, &held).await,
             "release" => self.release(session, key, &held).await,
             _ => Ok(Outcome::fail("unsupported")),
