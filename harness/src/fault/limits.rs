@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::{Arena, ClockChange, Clocks, DiskTrouble, Fault, PacketTrouble, Restarts, nothing};
+use super::manner::nothing;
+use super::{Arena, ClockChange, Clocks, DiskTrouble, Fault, PacketTrouble, Restarts};
 
 /// The furthest that a clock can jump.
 const FURTHEST_JUMP: SignedDuration = SignedDuration::from_hours(24);

@@ -9,10 +9,12 @@ mod clients;
 mod clocks;
 mod cpu;
 mod disks;
+mod in_force;
 mod inject;
 mod kind;
 mod limits;
 mod links;
+mod manner;
 mod members;
 pub(crate) mod memory;
 mod packets;
@@ -23,18 +25,16 @@ mod reset;
 pub(crate) mod resolve;
 mod restarts;
 mod threads;
+mod whom;
 mod words;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
-use jiff::SignedDuration;
-use jiff::fmt::serde::unsigned_duration;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use cpu::Brake;
 pub use cpu::ProcessorSeen;
+pub(crate) use in_force::InForce;
 pub use kind::{Arena, FaultKind};
+pub use manner::{ClientTrouble, ClockChange, Clocks, DiskTrouble, PacketTrouble, Restarts};
 pub use memory::MemorySeen;
 use memory::Squeeze;
 pub use packets::PacketsSeen;
@@ -43,8 +43,7 @@ pub use restarts::Lived;
 use restarts::Series;
 pub use threads::HeldThread;
 use threads::Hold;
-
-use crate::net::Links;
+pub use whom::{Direction, Shape, Targets, Workers};
 
 /// Something that happens to a cluster.
 ///
@@ -122,283 +121,6 @@ pub enum Fault {
         /// What.
         trouble: ClientTrouble,
     },
-}
-
-/// What happens to a client, which is a process of its own then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ClientTrouble {
-    /// Its connections are reset at one moment; new ones can be made.
-    Cut,
-    /// It stops running (SIGSTOP), heartbeats included, and later goes on (SIGCONT), unaware of the time between. The
-    /// harness waits for it: a call that it was about to make, or has made, goes on when it does.
-    Pause,
-    /// It is killed (SIGKILL), and its session is left to die by itself. Another takes its place when the fault ends.
-    Die,
-}
-
-/// The workers whose clients a fault hits. Only clients that live and on which no fault is are counted in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Workers {
-    /// A random one.
-    One,
-    /// All of them.
-    All,
-    /// The last that has acquired a lock and has not begun to release it, as far as it knows itself.
-    Holder,
-    /// Exactly these, by their numbers from 0.
-    Numbers(Vec<usize>),
-}
-
-/// How processes are restarted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Restarts {
-    /// One after the other, each once; the next when the last serves again.
-    Rolling,
-    /// Each so many times, all at once, as soon as it accepts clients again.
-    Storm(u8),
-}
-
-/// Which clocks of a process; a simulated one has one only.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Clocks {
-    /// What a jump of the system's clock and a bad oscillator would hit: the wall clock, and for a drift both.
-    #[default]
-    Usual,
-    /// The time of day only.
-    Wall,
-    /// The monotonic clock only. It never goes backwards.
-    Monotonic,
-    /// Both.
-    Both,
-}
-
-impl Clocks {
-    fn is_usual(&self) -> bool {
-        *self == Clocks::Usual
-    }
-}
-
-/// What a clock does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ClockChange {
-    /// It jumps by so much, forwards or backwards.
-    Jump(#[serde(serialize_with = "signed")] SignedDuration),
-    /// It goes too fast by so many parts per million, or too slow.
-    Drift(i64),
-    /// It jumps to and fro between the right time and a wrong one.
-    Strobe {
-        /// How wrong.
-        #[serde(serialize_with = "signed")]
-        by: SignedDuration,
-        /// How long it stays at either.
-        #[serde(with = "unsigned_duration::friendly::compact::required")]
-        every: Duration,
-    },
-}
-
-/// What a disk does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DiskTrouble {
-    /// Every fsync takes so much longer.
-    Slow(#[serde(with = "unsigned_duration::friendly::compact::required")] Duration),
-    /// Nothing can be written.
-    Full,
-    /// What is read cannot be read: by a running process if it asks, at the latest at its next recovery.
-    ReadError,
-    /// Every write fails (EIO).
-    WriteError,
-    /// Every fsync fails (EIO), and what it should have saved may be lost.
-    FsyncError,
-    /// One bit of a file that nobody has open is another one than was written. It stays so.
-    Flip,
-}
-
-impl DiskTrouble {
-    /// Whether a process may die of it.
-    pub(crate) fn kills(self) -> bool {
-        !matches!(self, DiskTrouble::Slow(_))
-    }
-}
-
-/// What happens to packets; at least one thing does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct PacketTrouble {
-    /// The nodes at either end of whose links it happens.
-    pub targets: Targets,
-    /// Only on their links with these; with every node if there are none. The clients, all together, are `clients`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub peers: Vec<String>,
-    /// Only to what they send, or receive.
-    #[serde(default, skip_serializing_if = "Direction::is_both")]
-    pub direction: Direction,
-    /// How many of a hundred are lost.
-    #[serde(default, skip_serializing_if = "nothing")]
-    pub loss: u8,
-    /// How many of a hundred come twice.
-    #[serde(default, skip_serializing_if = "nothing")]
-    pub duplicate: u8,
-    /// How many of a hundred are overtaken by later ones.
-    #[serde(default, skip_serializing_if = "nothing")]
-    pub late: u8,
-    /// How many of a hundred have a wrong bit, which the checksum of their transport shows.
-    #[serde(default, skip_serializing_if = "nothing")]
-    pub corrupt: u8,
-    /// By how much each is held up.
-    #[serde(
-        default,
-        skip_serializing_if = "Duration::is_zero",
-        with = "unsigned_duration::friendly::compact::required"
-    )]
-    pub delay: Duration,
-    /// By how much more each is held up at most.
-    #[serde(
-        default,
-        skip_serializing_if = "Duration::is_zero",
-        with = "unsigned_duration::friendly::compact::required"
-    )]
-    pub jitter: Duration,
-    /// How many kilobits a second cross each link at most; no limit if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate: Option<u32>,
-}
-
-impl PacketTrouble {
-    /// Whether it hits packets between clients and nodes.
-    #[must_use]
-    pub fn is_about_clients(&self) -> bool {
-        self.peers.iter().any(|peer| peer == resolve::CLIENTS)
-    }
-
-    /// No trouble at all, for these.
-    #[must_use]
-    pub fn none(targets: Targets) -> PacketTrouble {
-        PacketTrouble {
-            targets,
-            peers: Vec::new(),
-            direction: Direction::Both,
-            loss: 0,
-            duplicate: 0,
-            late: 0,
-            corrupt: 0,
-            delay: Duration::ZERO,
-            jitter: Duration::ZERO,
-            rate: None,
-        }
-    }
-}
-
-/// Seen from the nodes a fault hits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Direction {
-    /// What they send and what they receive.
-    #[default]
-    Both,
-    /// What they receive.
-    In,
-    /// What they send.
-    Out,
-}
-
-impl Direction {
-    fn is_both(&self) -> bool {
-        *self == Direction::Both
-    }
-}
-
-/// `-3s`, not `3s ago`.
-fn signed<S: Serializer>(time: &SignedDuration, serializer: S) -> Result<S::Ok, S::Error> {
-    let sign = if time.is_negative() { "-" } else { "" };
-    serializer.collect_str(&format_args!("{sign}{:#}", time.abs()))
-}
-
-fn nothing(percent: &u8) -> bool {
-    *percent == 0
-}
-
-/// Who no longer hears whom.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Shape {
-    /// Two halves; of an odd number, one has one node more.
-    Halves,
-    /// One node alone.
-    One,
-    /// Every node sees a majority, and no two see the same. With an even majority some links are cut one way only.
-    MajoritiesRing,
-    /// Two halves that only one node in the middle sees both of.
-    Bridge,
-    /// Two halves, and packets cross in one direction only.
-    OneWay,
-    /// The leader alone.
-    Leader,
-    /// Nobody hears the leader, who hears everybody: it goes on logging what is asked of it.
-    LeaderMute,
-    /// The leader and the clients do not hear each other; the nodes do.
-    LeaderFromClients,
-    /// A minority of random size.
-    Minority,
-    /// The node alone at which the fault's trigger fired.
-    Here,
-    /// That node alone.
-    Node(String),
-    /// Exactly this: each named node drops what comes from the nodes listed. The clients, all together, are `clients`.
-    Cuts(BTreeMap<String, BTreeSet<String>>),
-}
-
-impl Shape {
-    /// Whether it keeps clients from nodes.
-    #[must_use]
-    pub fn is_about_clients(&self) -> bool {
-        match self {
-            Shape::LeaderFromClients => true,
-            Shape::Cuts(cuts) => {
-                let parties = cuts.iter().flat_map(|(node, deaf_to)| deaf_to.iter().chain([node]));
-                parties.into_iter().any(|party| party == resolve::CLIENTS)
-            }
-            _ => false,
-        }
-    }
-}
-
-/// Whom a fault hits. Only nodes that run and are not paused are counted in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Targets {
-    /// A random node.
-    One,
-    /// As many random nodes as a cluster may lose and still serve.
-    Minority,
-    /// One more than that.
-    Majority,
-    /// All of them.
-    All,
-    /// The one that says it leads.
-    Leader,
-    /// All that do not say they lead.
-    Followers,
-    /// The node at which the fault's trigger fired.
-    Here,
-    /// Exactly these.
-    Nodes(Vec<String>),
-}
-
-impl Targets {
-    /// Whether they are one node, whoever that is.
-    fn is_single(&self) -> bool {
-        match self {
-            Targets::One | Targets::Leader | Targets::Here => true,
-            Targets::Minority | Targets::Majority | Targets::All | Targets::Followers => false,
-            Targets::Nodes(names) => names.len() == 1,
-        }
-    }
 }
 
 impl Fault {
@@ -533,65 +255,4 @@ impl Fault {
 /// The nodes among those that are named.
 fn nodes_of<'a>(parties: impl Iterator<Item = &'a String>) -> impl Iterator<Item = &'a str> {
     parties.map(String::as_str).filter(|party| *party != resolve::CLIENTS)
-}
-
-/// What the cluster keeps of a fault in force, and what takes it away: nodes as indices from 0.
-pub(crate) enum InForce {
-    Partition(Links),
-    Pause(Vec<usize>),
-    Kill(Vec<usize>),
-    Restart(Series),
-    Thread(Vec<Hold>),
-    Member(usize),
-    Memory(Vec<usize>, Vec<Squeeze>),
-    Cpu(Vec<Brake>),
-    Power(Vec<usize>),
-    Disk(Vec<usize>, DiskTrouble),
-    Clock(clocks::Turned),
-    Packets(packets::Troubled),
-    /// It is over as soon as it has begun.
-    Reset(Vec<usize>),
-    /// Workers as indices from 0.
-    Client(Vec<usize>, ClientTrouble),
-}
-
-impl InForce {
-    /// The clocks that it has turned.
-    fn turned(&self) -> Option<&clocks::Turned> {
-        match self {
-            InForce::Clock(turned) => Some(turned),
-            _ => None,
-        }
-    }
-
-    /// Ends what goes on by itself.
-    pub(crate) async fn abandon(self) {
-        if let InForce::Restart(series) = self {
-            series.abandon().await;
-        }
-    }
-
-    /// The threads that it holds.
-    fn holds(&self) -> &[Hold] {
-        match self {
-            InForce::Thread(holds) => holds,
-            _ => &[],
-        }
-    }
-
-    /// The lives whose processor time it squeezes.
-    pub(crate) fn brakes(&self) -> &[Brake] {
-        match self {
-            InForce::Cpu(brakes) => brakes,
-            _ => &[],
-        }
-    }
-
-    /// The processes whose memory it squeezes.
-    fn squeezes(&self) -> &[Squeeze] {
-        match self {
-            InForce::Memory(_, squeezes) => squeezes,
-            _ => &[],
-        }
-    }
 }
