@@ -138,7 +138,7 @@ hold = "1s"
 fn faults_hit_the_node_that_has_just_become_what_was_waited_for() {
     let Some(_turn) = turn("roles") else { return };
     let store = tempfile::tempdir().expect("a temporary folder");
-    let file = written(&store, "", "14s", ROLES);
+    let file = written(&store, "", "24s", ROLES);
     let (output, folder) = play(&store, &file);
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
     let results = results(&folder);
