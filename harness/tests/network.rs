@@ -30,6 +30,7 @@ use standin::Manner;
 fn main() -> ExitCode {
     standin::replica_if_asked();
     let trials = vec![
+        trial("who_is_ready_for_trouble_sends_as_much_at_once_as_ever", as_much_as_ever),
         trial("every_trouble_of_packets_has_a_receipt", every_trouble),
         trial("every_trouble_between_clients_and_nodes_has_a_receipt", every_trouble_of_clients),
         trial("a_client_sees_the_delay_on_a_connection_that_it_has", a_client_sees_it),
@@ -86,6 +87,24 @@ fn iproute2(program: &str, arguments: &str) {
     let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
     let status = Command::new(program).args(arguments.split(' ')).env("PATH", path).status();
     assert!(status.expect("iproute2 is installed").success(), "{program} {arguments}");
+}
+
+/// A device that hands over single packets makes a network many times slower.
+async fn as_much_as_ever() {
+    let mut largest = Vec::new();
+    for faults in [&[][..], &[FaultKind::Packets]] {
+        let mut fixture = Fixture::ready_for(faults, Manner::Serve, 2).await;
+        let one = pid(&mut fixture, "n1").await;
+        largest.push(within(one, || {
+            let told = Command::new("ip").args(["-d", "-o", "link"]).output().expect("iproute2 is installed").stdout;
+            let told = String::from_utf8_lossy(&told).into_owned();
+            let words: Vec<&str> = told.split_whitespace().collect();
+            let limits = words.windows(2).filter(|pair| pair[0].starts_with("gso_max"));
+            limits.map(|pair| pair.join(" ")).collect::<Vec<String>>()
+        }));
+        fixture.cluster.down().await;
+    }
+    assert!(!largest[0].is_empty() && largest[0] == largest[1], "{largest:?}");
 }
 
 async fn every_trouble() {

@@ -81,11 +81,12 @@ impl Netem {
         let burst = Burst { packets: 16, bytes: HEADER + SHORTEST, held_up: Duration::ZERO };
         let bursts = BTreeMap::from(links.map(|link| (link, burst)));
         let lost = Treatment { loss: 100, ..Treatment::default() };
-        for (treated, share) in [(links.map(|link| (link, lost.clone())).into(), 16), (Treatments::new(), 0)] {
+        let all_lost: Treatments = links.map(|link| (link, lost.clone())).into();
+        for (treated, share) in [(all_lost.clone(), 16), (Treatments::new(), 0)] {
             netem.treat(bridge, nodes, treated).await?;
             let seen = sample(sampler, bursts.clone()).await;
             if !seen.as_ref().is_ok_and(|seen| seen.values().all(|seen| seen.lost == share)) {
-                netem.clear(nodes, [Place::Port(0), Place::Own(0)].into()).await;
+                netem.clear(bridge, nodes, &Treatments::new(), &all_lost).await;
                 return Err(NetError::Broken(format!("{share} of 16 packets should have been lost: {seen:?}")));
             }
         }
@@ -110,7 +111,7 @@ impl Netem {
         match self.change(bridge, nodes, &before, &treatments).await {
             Ok(()) => self.treated = treatments,
             Err(error) => {
-                self.clear(nodes, places(&before, &treatments, nodes.len())).await;
+                self.clear(bridge, nodes, &before, &treatments).await;
                 return Err(error);
             }
         }
@@ -124,7 +125,6 @@ impl Netem {
         before: &Treatments,
         after: &Treatments,
     ) -> Result<(), NetError> {
-        let senders = |of: &Treatments| of.keys().map(|link| link.0).collect::<BTreeSet<usize>>();
         let (old, new) = (senders(before), senders(after));
         for sender in new.difference(&old) {
             segment(bridge, nodes, *sender, 1).await?;
@@ -137,9 +137,14 @@ impl Netem {
         Ok(())
     }
 
-    /// Takes all away on these devices, whether there is anything or not.
-    async fn clear(&self, nodes: &[Space], places: BTreeSet<Place>) {
-        let cleared = places.into_iter().map(|place| async move {
+    /// Takes all away that treating these links has changed, whether there is anything or not.
+    async fn clear(&self, bridge: &Bridge, nodes: &[Space], before: &Treatments, after: &Treatments) {
+        for sender in senders(before).union(&senders(after)) {
+            if let Err(error) = segment(bridge, nodes, *sender, SEGMENTS).await {
+                tracing::debug!("{error}");
+            }
+        }
+        let cleared = places(before, after, nodes.len()).into_iter().map(|place| async move {
             let batch = format!("qdisc del dev {} root\n", place.device());
             self.batch(nodes, place.namespace(), &batch).await
         });
@@ -181,6 +186,10 @@ impl Place {
 /// Each sender has a band of its own on the devices of its receivers.
 fn band((from, _): Link) -> usize {
     from + 1
+}
+
+fn senders(of: &Treatments) -> BTreeSet<usize> {
+    of.keys().map(|link| link.0).collect()
 }
 
 fn places(before: &Treatments, after: &Treatments, clients: usize) -> BTreeSet<Place> {
