@@ -38,7 +38,7 @@ pub enum Order {
 }
 
 /// When courses have begun, in nanoseconds of true monotonic time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Since {
     /// Those of wall clocks.
     pub wall: i64,

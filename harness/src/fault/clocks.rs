@@ -132,9 +132,13 @@ pub(super) async fn right(inner: &Inner, turned: &Turned, decided: Instant) -> R
 /// Whether the clocks are still as wrong as they should be.
 async fn lasted(inner: &Inner, turned: &Turned, fault: &str) -> Result<(), FaultError> {
     let look = Look { after: 0, ..look(&turned.dial) };
+    let mut begun: BTreeMap<Since, Vec<usize>> = BTreeMap::new();
     for (node, since) in &turned.since {
-        let patients = patients(inner, &[*node]);
-        let answer = order_all(&patients, Order::Read { since: *since }, look, fault).await?;
+        begun.entry(*since).or_default().push(*node);
+    }
+    for (since, nodes) in begun {
+        let patients = patients(inner, &nodes);
+        let answer = order_all(&patients, Order::Read { since }, look, fault).await?;
         judged(&patients, answer, &turned.dial, &format!("{fault}, at its end,"))?;
     }
     Ok(())
