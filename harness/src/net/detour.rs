@@ -71,17 +71,8 @@ pub(super) async fn change(bridge: &Bridge, nodes: &[Space], before: &Links, aft
     let clients = nodes.len();
     let changed = before.symmetric_difference(after);
     let (of_clients, of_nodes): (Links, Links) = changed.partition(|(from, to)| [*from, *to].contains(&clients));
-    let to_clients = after.iter().any(|(_, to)| *to == clients);
-    if to_clients {
-        set(SOCKET_FIRST, "0")?;
-    }
-    for link in of_clients {
-        let (links, rule) = (bridge.links(), by_the_switch(link, clients));
-        let changed = if after.contains(&link) { add(links, rule).await } else { del(links, rule).await };
-        changed.map_err(failed("lead clients by the switch or past it"))?;
-    }
-    if !to_clients {
-        set(SOCKET_FIRST, "1")?;
+    if !of_clients.is_empty() {
+        change_of_clients(bridge, &of_clients, after, clients).await?;
     }
     let of_nodes = &of_nodes;
     try_join_all(nodes.iter().enumerate().map(|(from, node)| async move {
@@ -97,6 +88,23 @@ pub(super) async fn change(bridge: &Bridge, nodes: &[Space], before: &Links, aft
     }))
     .await
     .map(drop)
+}
+
+/// Changes the ways between clients and nodes.
+async fn change_of_clients(bridge: &Bridge, changed: &Links, after: &Links, clients: usize) -> Result<(), NetError> {
+    let to_clients = after.iter().any(|(_, to)| *to == clients);
+    if to_clients {
+        set(SOCKET_FIRST, "0")?;
+    }
+    for link in changed {
+        let (links, rule) = (bridge.links(), by_the_switch(*link, clients));
+        let changed = if after.contains(link) { add(links, rule).await } else { del(links, rule).await };
+        changed.map_err(failed("lead clients by the switch or past it"))?;
+    }
+    if !to_clients {
+        set(SOCKET_FIRST, "1")?;
+    }
+    Ok(())
 }
 
 fn by_the_hub(node: &Space, to: Ipv4Addr) -> RouteMessage {
