@@ -164,10 +164,7 @@ fn names(hits: &[Hit]) -> Vec<String> {
 impl Hit {
     /// Sends it a signal, and lets the harness know beforehand what that means.
     fn strike(&self, fate: Fate, signal: Signal) -> Result<Arc<process::Process>, FaultError> {
-        let process = self
-            .seat
-            .doom(fate)
-            .ok_or_else(|| FaultError::no_receipt(&self.fault, format!("{} has ended", self.name)))?;
+        let process = self.seat.doom(fate).ok_or_else(|| FaultError::no_receipt(&self.fault, self.ended()))?;
         process.signal(signal).map_err(|error| FaultError::no_receipt(&self.fault, error))?;
         Ok(process)
     }
@@ -187,16 +184,13 @@ impl Hit {
 
     /// Looks once at all its threads.
     fn look(&self, wanted: Look) -> Result<Process, String> {
-        let process = self.seat.process().ok_or_else(|| format!("{} has ended", self.name))?;
+        let process = self.seat.process().ok_or_else(|| self.ended())?;
         look_at(&self.name, process.pid, wanted).map_err(|cause| cause.to_string())?
     }
 
     /// The sockets that it holds, by their inodes.
     fn sockets(&self) -> Result<BTreeSet<u64>, FaultError> {
-        let process = self
-            .seat
-            .process()
-            .ok_or_else(|| FaultError::no_receipt(&self.fault, format!("{} has ended", self.name)))?;
+        let process = self.seat.process().ok_or_else(|| FaultError::no_receipt(&self.fault, self.ended()))?;
         let mut inodes = BTreeSet::new();
         for pid in group(process.pid).map_err(|cause| FaultError::failed(&self.fault, cause))? {
             let open = procfs::process::Process::new(pid).and_then(|process| process.fd());
@@ -204,6 +198,10 @@ impl Hit {
             inodes.extend(sockets);
         }
         Ok(inodes)
+    }
+
+    fn ended(&self) -> String {
+        format!("{} has ended", self.name)
     }
 
     fn seen(&self, process: &process::Process, threads: usize) -> Process {
