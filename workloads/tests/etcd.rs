@@ -11,7 +11,7 @@ use grudge_workloads::operation::{Invocation, Outcome};
 use grudge_workloads::registry::Protocol;
 use support::promises::{self, workload};
 use support::server::{self, Server};
-use support::{counts, run, target};
+use support::{Enough, counts, run, target};
 
 /// A single etcd; nothing if none is installed.
 async fn etcd(test: &str) -> Option<Server> {
@@ -84,11 +84,12 @@ async fn a_collection_does_what_it_says() {
 async fn leases_live_their_time() {
     let Some(server) = etcd("leases").await else { return };
     let mut workload = workload("lease", Protocol::Etcd, 3);
-    let history = run(&mut workload, 4, &[target(server.address)]).await;
+    let each = ["grant", "renew", "check"];
+    let history = run(&mut workload, 4, &[target(server.address)], Enough { each: &each, times: 5 }).await;
     let judgements = (workload.judge)(&history);
     assert_eq!(judgements[0].verdict, Verdict::Valid, "{}", judgements[0].checker);
     let counts = counts(&history);
-    for f in ["grant", "renew", "check"] {
+    for f in each {
         assert!(counts.get(&(f.to_owned(), "ok")).is_some_and(|ok| *ok >= 5), "{f}: {counts:?}");
     }
     let gone = history.events.iter().filter(|event| event.kind == Kind::Ok && event.value == false).count();

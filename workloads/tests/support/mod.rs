@@ -20,13 +20,36 @@ pub fn target(address: SocketAddr) -> Target {
     Target { node: "n1".into(), address, cluster, timeout: Duration::from_secs(5), ttl: Duration::from_secs(4) }
 }
 
+/// How long a main phase goes on if it never comes to enough.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// When a main phase has shown enough: each of these operations has succeeded so often.
+#[derive(Clone, Copy)]
+pub struct Enough<'a> {
+    pub each: &'a [&'a str],
+    pub times: usize,
+}
+
+impl Enough<'_> {
+    fn is_in(self, history: &History) -> bool {
+        let succeeded = |f: &str| history.events.iter().filter(|event| event.kind == Kind::Ok && event.f == f).count();
+        self.each.iter().all(|f| succeeded(f) >= self.times)
+    }
+}
+
 struct Shared {
     generator: Boxed<Invocation>,
     history: History,
     start: Instant,
+    /// By how much its clock is ahead, so that a phase that has shown enough comes to its own end.
+    ahead: Duration,
 }
 
 impl Shared {
+    fn now(&self) -> Duration {
+        self.start.elapsed() + self.ahead
+    }
+
     fn record(&mut self, worker: usize, process: u64, invocation: &Invocation, outcome: Option<&Outcome>) {
         let argument = invocation.value.clone();
         let (kind, value, error, version) = match outcome.cloned() {
@@ -35,7 +58,7 @@ impl Shared {
             Some(Outcome::Fail { error }) => (Kind::Fail, argument, Some(error), None),
             Some(Outcome::Info { error }) => (Kind::Info, argument, Some(error), None),
         };
-        let now = self.start.elapsed();
+        let now = self.now();
         let event = Event {
             index: self.history.events.len() as u64,
             time: u64::try_from(now.as_nanos()).expect("a test is short"),
@@ -54,13 +77,13 @@ impl Shared {
     }
 }
 
-/// Runs the main phase and then the liveness phase; the history of both.
-pub async fn run(workload: &mut Workload, workers: usize, targets: &[Target]) -> History {
+/// Runs the main phase until it has shown enough, and then the liveness phase; the history of both.
+pub async fn run(workload: &mut Workload, workers: usize, targets: &[Target], enough: Enough<'_>) -> History {
     let done: fn() -> Boxed<Invocation> = || Box::new(grudge_workloads::generator::Sequence::new([]));
     let main = std::mem::replace(&mut workload.main, done());
     let liveness = std::mem::replace(&mut workload.liveness, done());
-    let history = phase(main, History::default(), workload, workers, targets).await;
-    phase(liveness, history, workload, workers, targets).await
+    let history = phase(main, History::default(), workload, workers, targets, Some(enough)).await;
+    phase(liveness, history, workload, workers, targets, None).await
 }
 
 async fn phase(
@@ -69,6 +92,7 @@ async fn phase(
     workload: &Workload,
     workers: usize,
     targets: &[Target],
+    enough: Option<Enough<'_>>,
 ) -> History {
     let elapsed = Duration::from_nanos(history.events.last().map_or(0, |event| event.time));
     // Processes of an earlier phase are not taken up again.
@@ -78,7 +102,7 @@ async fn phase(
     });
     let base = processes.max().unwrap_or(0);
     let start = Instant::now().checked_sub(elapsed).expect("the clock has run that long");
-    let shared = Arc::new(Mutex::new(Shared { generator, history, start }));
+    let shared = Arc::new(Mutex::new(Shared { generator, history, start, ahead: Duration::ZERO }));
     let hands = (0..workers).map(|worker| {
         let target = targets[worker % targets.len()].clone();
         let (shared, connect) = (shared.clone(), workload.connect.clone());
@@ -88,7 +112,7 @@ async fn phase(
             loop {
                 let invocation = {
                     let mut shared = shared.lock().expect("no test thread panics with the lock");
-                    let now = shared.start.elapsed();
+                    let now = shared.now();
                     match shared.generator.next(now, Worker(worker)) {
                         Next::Op(invocation) => {
                             shared.record(worker, process, &invocation, None);
@@ -126,7 +150,16 @@ async fn phase(
             }
         })
     });
-    for hand in hands.collect::<Vec<_>>() {
+    let hands = hands.collect::<Vec<_>>();
+    if let Some(enough) = enough {
+        while !enough.is_in(&shared.lock().expect("no test thread panics with the lock").history)
+            && !hands.iter().all(tokio::task::JoinHandle::is_finished)
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        shared.lock().expect("no test thread panics with the lock").ahead = PATIENCE;
+    }
+    for hand in hands {
         hand.await.expect("no worker panics");
     }
     let shared = Arc::into_inner(shared).expect("the workers are done").into_inner();

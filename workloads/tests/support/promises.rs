@@ -1,7 +1,5 @@
 //! What the clients promise of a real system, whatever it speaks.
 
-use std::time::Duration;
-
 use grudge_checkers::verdict::Verdict;
 use grudge_workloads::client::{Client, Target};
 use grudge_workloads::operation::{Invocation, Outcome};
@@ -9,11 +7,14 @@ use grudge_workloads::registry::{Protocol, find};
 use grudge_workloads::workload::{Options, Workload};
 use serde_json::json;
 
-use super::{counts, run};
+use super::{Enough, PATIENCE, counts, run};
+
+/// How often each operation of a run must have succeeded.
+const TIMES: usize = 30;
 
 /// That workload for four workers.
 pub fn workload(name: &str, protocol: Protocol, seed: u64) -> Workload {
-    let options = Options { seed, workers: 4, keys: Some(2), rate: Some(200.0), time: Duration::from_secs(2) };
+    let options = Options { seed, workers: 4, keys: Some(2), rate: Some(200.0), time: PATIENCE };
     find(name, protocol, &options).expect("it is in the list")
 }
 
@@ -22,13 +23,13 @@ pub async fn connect(name: &str, protocol: Protocol, target: &Target) -> Box<dyn
     workload(name, protocol, 1).connect.connect(target).await.expect("the server serves")
 }
 
-/// A run of that workload is judged valid, findings included, and each of these operations succeeded ten times.
+/// A run of that workload is judged valid, findings included, and each of these operations succeeded often enough.
 pub async fn is_judged_valid(name: &str, protocol: Protocol, target: Target, each: &[&str]) {
     let mut workload = workload(name, protocol, 7);
-    let history = run(&mut workload, 4, &[target]).await;
+    let history = run(&mut workload, 4, &[target], Enough { each, times: TIMES }).await;
     let counts = counts(&history);
     for f in each {
-        assert!(counts.get(&((*f).to_owned(), "ok")).is_some_and(|ok| *ok >= 10), "{f}: {counts:?}");
+        assert!(counts.get(&((*f).to_owned(), "ok")).is_some_and(|ok| *ok >= TIMES), "{f}: {counts:?}");
     }
     for judgement in (workload.judge)(&history) {
         assert_eq!(judgement.verdict, Verdict::Valid, "{}", judgement.checker);
