@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use crate::nemesis::Choice;
     use crate::sim;
-    use crate::system::System;
+    use crate::system::Subject;
 
     fn judged(checker: &str, verdict: &str, finding: bool) -> Judged {
         let verdict = match verdict {
@@ -149,8 +149,8 @@ mod tests {
     fn a_simulated_run_replayed_by_time_is_the_same_run() {
         for (system, seed) in [("zab", 1), ("zab", 2), ("raft", 1), ("raft", 2)] {
             let spec = Spec {
-                system: system.to_owned(),
-                faults: Choice::all(Arena::Simulation, System::replica_named(system)),
+                system: system.into(),
+                faults: Choice::all(Arena::Simulation, Subject::from(system).replica()),
                 bugs: Vec::new(),
                 seed,
                 time: SignedDuration::from_secs(20),

@@ -16,13 +16,14 @@ use serde::{Deserialize, Serialize};
 use crate::exit::Failure;
 use crate::fault::{Arena, Fault, FaultKind, Workers};
 use crate::nemesis::{Agenda, Choice, Plan, Step};
+use crate::system::Subject;
 
 /// A test, resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Spec {
-    /// The system's name.
-    pub system: String,
+    /// The system.
+    pub system: Subject,
     /// The workload's name.
     pub workload: String,
     /// What the nemesis draws from: kinds of faults, or single ones as `kill:leader`; none for a quiet run.
@@ -83,7 +84,17 @@ impl Spec {
     pub fn read(path: &Path) -> Result<Spec, Failure> {
         let wrong = |error: &dyn Display| Failure::BadArguments(format!("{}: {error}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
-        let spec: Spec = toml::from_str(&text).map_err(|error| wrong(&error))?;
+        Spec::parse(path, &text)
+    }
+
+    /// The same, of what is in the file.
+    ///
+    /// # Errors
+    /// It makes no sense; the message names the line.
+    pub fn parse(path: &Path, text: &str) -> Result<Spec, Failure> {
+        let wrong = |error: &dyn Display| Failure::BadArguments(format!("{}: {error}", path.display()));
+        let mut spec: Spec = toml::from_str(text).map_err(|error| wrong(&error))?;
+        spec.system = spec.system.described(path.parent().unwrap_or(Path::new("."))).map_err(|error| wrong(&error))?;
         spec.check().map_err(|error| wrong(&error))?;
         Ok(spec)
     }
@@ -189,7 +200,7 @@ pub(crate) mod tests {
     /// A small test that needs no cluster.
     pub(crate) fn example() -> Spec {
         Spec {
-            system: "zab".to_owned(),
+            system: "zab".into(),
             workload: "register".to_owned(),
             faults: vec![Choice::Any(FaultKind::Partition)],
             bugs: vec![Bug::ZabSkipTrunc],
@@ -213,6 +224,31 @@ pub(crate) mod tests {
         let text = toml::to_string_pretty(&spec).expect("a spec is expressible");
         assert_eq!(toml::from_str::<Spec>(&text).expect("what was written can be read"), spec, "{text}");
         assert!(text.contains("time = \"1m 30s\""), "{text}");
+    }
+
+    #[test]
+    fn a_test_holds_the_whole_of_a_system_that_a_file_describes() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let etcd =
+            include_str!("../../nodes/systems/zookeeper.toml").replace("\"zookeeper\"\nabout", "\"mine\"\nabout");
+        std::fs::write(folder.path().join("mine.toml"), etcd).expect("a temporary file");
+        let test = folder.path().join("test.toml");
+        let named = Spec { system: "mine.toml".into(), bugs: Vec::new(), ..example() };
+        let text = toml::to_string_pretty(&named).expect("a spec is expressible");
+        std::fs::write(&test, text).expect("a temporary file");
+
+        let spec = Spec::read(&test).expect("the path begins beside the test");
+        assert_eq!(spec.name(), "mine-register");
+        let text = toml::to_string_pretty(&spec).expect("a spec is expressible");
+        let again = Spec::parse(Path::new("elsewhere/test.toml"), &text).expect(&text);
+        assert_eq!(again, spec, "the file is needed no more: {text}");
+        let json = serde_json::to_string(&spec).expect("a spec is expressible");
+        assert_eq!(serde_json::from_str::<Spec>(&json).expect(&json), spec);
+
+        let wrong = text.replace("client-port = 2181", "client-port = 'many'");
+        let error = Spec::parse(Path::new("test.toml"), &wrong).expect_err("no port").to_string();
+        let line = 1 + wrong.lines().position(|line| line.contains("'many'")).expect("it was put there");
+        assert!(error.contains(&format!("line {line}, column 15")), "{error}");
     }
 
     #[test]

@@ -30,7 +30,7 @@ fn path(path: &Path) -> &str {
 /// Each is refused with 254 before anything is started, by a complaint that contains what would be right.
 #[test]
 fn bad_arguments_are_refused_with_one_sentence() {
-    let table: [(&[&str], &str); 17] = [
+    let table: [(&[&str], &str); 19] = [
         (&["quake"], "unrecognized subcommand"),
         (&["test"], "SYSTEM|FILE.toml"),
         (&["test", "paxos"], "there is no system `paxos`; the systems known are: raft, zab, etcd, zookeeper"),
@@ -46,6 +46,8 @@ fn bad_arguments_are_refused_with_one_sentence() {
         (&["test", "zab", "--rate", "many"], "or `max`"),
         (&["test", "zab", "--seed", "-1"], "invalid value '-1' for '--seed"),
         (&["test", "no-such.toml"], "no-such.toml: No such file"),
+        (&["test", "no/such"], "no/such: No such file"),
+        (&["up", "no-such.toml"], "no-such.toml describes no system: No such file"),
         (&["up", "paxos"], "there is no system `paxos`"),
         (&["report", "/"], "is not the folder of a run"),
     ];
@@ -66,6 +68,19 @@ fn a_test_file_with_an_unknown_word_is_refused_with_its_line() {
     let complaint = text(&output.stderr);
     assert_eq!(code(&output), 254, "{complaint}");
     assert!(complaint.contains("line 2") && complaint.contains("workloads"), "{complaint}");
+}
+
+#[test]
+fn a_file_that_describes_no_system_is_refused_with_its_line() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = written(&folder, "mine.toml", "name = \"mine\"\nprotocol = \"telepathy\"\n");
+    for command in ["test", "up", "sim"] {
+        let output = grudge(&[command, path(&file)]);
+        let complaint = text(&output.stderr);
+        assert_eq!(code(&output), 254, "{command}: {complaint}");
+        assert!(complaint.contains("mine.toml describes no system"), "{command}: {complaint}");
+        assert!(complaint.contains("line 2") && complaint.contains("telepathy"), "{command}: {complaint}");
+    }
 }
 
 #[test]

@@ -96,6 +96,25 @@ fn raft_keeps_its_promise_and_its_test_file_runs_again() {
     assert_eq!(results["spec"]["time"], "2s");
 }
 
+#[test]
+fn a_system_that_only_a_file_describes_is_tested_and_its_run_needs_the_file_no_more() {
+    let Some(_turn) = turn("a file") else { return };
+    let store = tempfile::tempdir().expect("a temporary folder");
+    let place = store.path().to_str().expect("temporary paths are text");
+    let zab = Path::new(env!("CARGO_MANIFEST_DIR")).join("../nodes/systems/zab.toml");
+    let text = std::fs::read_to_string(zab).expect("it is there").replacen("\"zab\"", "\"mine\"", 1);
+    let file = store.path().join("mine.toml");
+    std::fs::write(&file, text).expect("a temporary file");
+    let arguments = ["--nodes", "3", "--time", "3s", "--faults", "kill:leader", "--store", place];
+    let output = grudge(&[&["test", file.to_str().expect("temporary paths are text")], &arguments[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+
+    std::fs::remove_file(&file).expect("it was written");
+    let run = store.path().join("mine-register/latest");
+    let output = grudge(&["replay", run.to_str().expect("temporary paths are text"), "--store", place]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+}
+
 /// A system of others comes up on three nodes, is broken as any other, and keeps its promise.
 fn keeps_its_promise_if_installed(system: &str, workload: &str) {
     let Some(_turn) = turn(system) else { return };

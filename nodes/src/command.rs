@@ -23,7 +23,7 @@ use crate::{etcd, kv, zab, znode, zookeeper};
 pub const BROKEN: i32 = 70;
 
 /// Which replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// A key-value store on Raft that serves the etcd v3 API.

@@ -1,4 +1,4 @@
-//! What `grudge test` and `grudge up` share: from a system's name to a cluster that serves.
+//! What `grudge test` and `grudge up` share: from a system to a cluster that serves.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,14 +10,13 @@ use crate::cluster::{self, Cluster};
 use crate::exit::Failure;
 use crate::runner::stop::{self, Stop};
 use crate::sandbox;
-use crate::system::System;
+use crate::system::{Subject, System};
 
-/// The system of that name, able to bear these bugs, and installed.
-pub(super) fn system(name: &str, bugs: &[Bug]) -> Result<System, Failure> {
-    let refused = |error: crate::system::SystemError| Failure::BadArguments(error.to_string());
-    let system = System::named(name).map_err(refused)?;
-    system.accept(bugs).map_err(refused)?;
-    system.installed().map_err(|error| Failure::Harness(error.into()))?;
+/// That system, able to bear these bugs, and installed.
+pub(super) fn system(subject: &Subject, bugs: &[Bug]) -> Result<System, Failure> {
+    let system = subject.system()?;
+    system.accept(bugs)?;
+    system.installed()?;
     Ok(system)
 }
 

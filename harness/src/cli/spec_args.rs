@@ -1,6 +1,8 @@
 //! The options that say what a test is, shared by the commands that run one on real processes and in simulated time.
 
 use std::collections::hash_map::RandomState;
+use std::fmt::Display;
+use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::path::Path;
 use std::str::FromStr;
@@ -8,16 +10,17 @@ use std::str::FromStr;
 use clap::Args;
 use grudge_nodes::bugs::Bug;
 use jiff::SignedDuration;
+use toml::Table;
 
 use crate::exit::Failure;
 use crate::fault::Arena;
 use crate::nemesis::Menu;
 use crate::spec::{self, Spec};
-use crate::system::System;
+use crate::system::{Subject, System, is_path};
 
 #[derive(Debug, Args)]
 pub(super) struct SpecArgs {
-    /// The system under test (see `grudge list systems`), or the test.toml of an earlier run to run it again
+    /// The system under test (see `grudge list systems`), the file of another one, or that of a test: it says `system = …`
     #[arg(value_name = "SYSTEM|FILE.toml")]
     pub(super) system: String,
     /// What the clients do [default: register]
@@ -62,6 +65,14 @@ pub(super) struct SpecArgs {
     fail_fast: bool,
 }
 
+/// What is to be run.
+enum Asked {
+    /// That test.
+    Test(Box<Spec>),
+    /// The usual test of that system.
+    System(Subject),
+}
+
 /// A rate, as the command line writes it.
 #[derive(Clone, Copy, Debug)]
 struct Rate(Option<f64>);
@@ -86,14 +97,15 @@ impl SpecArgs {
     /// # Errors
     /// The file cannot be read, or the numbers make no sense.
     pub(super) fn resolve(&self, usual_rate: f64, arena: Arena) -> Result<Spec, Failure> {
-        let path = Path::new(&self.system);
-        let from_file = path.extension().is_some_and(|extension| extension == "toml");
-        let mut spec = if from_file { Spec::read(path)? } else { self.defaults(usual_rate, arena) };
+        let mut spec = match self.asked()? {
+            Asked::Test(spec) => *spec,
+            Asked::System(subject) => self.defaults(subject, usual_rate, arena),
+        };
         if let Some(workload) = &self.workload {
             spec.workload.clone_from(workload);
         }
         if let Some(menu) = &self.faults {
-            spec.faults = menu.choices(arena, System::replica_named(&spec.system));
+            spec.faults = menu.choices(arena, spec.system.replica());
             spec.script.clear();
         }
         if let Some(Rate(rate)) = self.rate {
@@ -115,11 +127,26 @@ impl SpecArgs {
         Ok(spec)
     }
 
-    fn defaults(&self, usual_rate: f64, arena: Arena) -> Spec {
+    /// A file that says of which system it is a test is one; any other describes a system.
+    fn asked(&self) -> Result<Asked, Failure> {
+        if !is_path(&self.system) {
+            return Ok(Asked::System(Subject::from(self.system.as_str())));
+        }
+        let path = Path::new(&self.system);
+        let wrong = |error: &dyn Display| Failure::BadArguments(format!("{}: {error}", path.display()));
+        let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
+        let table: Table = text.parse().map_err(|error| wrong(&error))?;
+        Ok(match table.contains_key("system") {
+            true => Asked::Test(Box::new(Spec::parse(path, &text)?)),
+            false => Asked::System(Subject::Described(Box::new(System::parse(path, &text)?))),
+        })
+    }
+
+    fn defaults(&self, system: Subject, usual_rate: f64, arena: Arena) -> Spec {
         Spec {
-            system: self.system.clone(),
+            faults: Menu::Usual.choices(arena, system.replica()),
+            system,
             workload: "register".to_owned(),
-            faults: Menu::Usual.choices(arena, System::replica_named(&self.system)),
             bugs: Vec::new(),
             nodes: 5,
             concurrency: 2 * self.nodes.unwrap_or(5),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use grudge_nodes::bugs::Bug;
@@ -16,11 +16,12 @@ use crate::cluster::{self, Node};
 use crate::exit::{Exit, Failure};
 use crate::report::terminal;
 use crate::store::RunFolder;
-use crate::system::System;
+use crate::system::{Subject, System};
 
 #[derive(Debug, Args)]
 pub(super) struct UpArgs {
-    /// The system (see `grudge list systems`)
+    /// The system (see `grudge list systems`), or the file that describes it
+    #[arg(value_name = "SYSTEM|FILE.toml")]
     system: String,
     /// How many nodes
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=64))]
@@ -37,7 +38,8 @@ pub(super) struct UpArgs {
 }
 
 pub(super) fn run(args: &UpArgs) -> Result<Exit, Failure> {
-    let system = session::system(&args.system, &args.bugs)?;
+    let subject = Subject::from(args.system.as_str()).described(Path::new(""))?;
+    let system = session::system(&subject, &args.bugs)?;
     let folder = RunFolder::create(&args.store, &format!("{}-up", system.name), Timestamp::now())?;
     // The caller's process stays in the sandbox's network and has a number that is good outside of it.
     let (outside, root) = (getpid().as_raw(), Uid::effective().is_root());

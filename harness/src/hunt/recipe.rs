@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::fault::Arena;
 use crate::nemesis::{Choice, Menu, Step};
 use crate::spec::Spec;
-use crate::system::System;
+use crate::system::Subject;
 
 /// How to find a bug.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -119,11 +119,11 @@ impl Setup {
     pub fn spec(&self, on: Option<Bug>, of: Bug, seed: u64, arena: Arena) -> Spec {
         let faults = match &self.faults {
             _ if !self.script.is_empty() => Vec::new(),
-            None => Menu::Usual.choices(arena, System::replica_named(of.protocol())),
+            None => Menu::Usual.choices(arena, Subject::from(of.protocol()).replica()),
             Some(faults) => faults.clone(),
         };
         Spec {
-            system: of.protocol().to_owned(),
+            system: of.protocol().into(),
             workload: self.workload.clone(),
             faults,
             bugs: on.into_iter().collect(),
@@ -195,7 +195,7 @@ mod tests {
             let name = kebab(bug);
             let recipe: Recipe =
                 toml::from_str(text(*bug)).unwrap_or_else(|error| panic!("hunts/{name}.toml: {error}"));
-            let replica = System::named(bug.protocol()).expect("the system of our replicas").replica;
+            let replica = Subject::from(bug.protocol()).replica();
             let real = recipe.real().ok().map(|setup| (setup, Arena::Processes));
             for (setup, arena) in [Some((&recipe.sim, Arena::Simulation)), real].into_iter().flatten() {
                 let spec = setup.spec(Some(*bug), *bug, 1, arena);

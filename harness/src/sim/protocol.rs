@@ -13,7 +13,7 @@ use super::client::{Life, raft, zab};
 use crate::exit::Failure;
 use crate::fault::Arena;
 use crate::spec::Spec;
-use crate::system::{Place, System};
+use crate::system::Place;
 
 /// Milliseconds since 1970 at which the wall clocks of all simulated machines begin.
 const WALL_MS: i64 = 1_767_225_600_000;
@@ -70,9 +70,8 @@ impl Protocol for znode::Replica {
 /// # Errors
 /// There is no such system, or it is not ours.
 pub(super) fn node(spec: &Spec) -> Result<NodeArgs, Failure> {
-    let refused = |error: crate::system::SystemError| Failure::BadArguments(error.to_string());
-    let system = System::named(&spec.system).map_err(refused)?;
-    system.accept(&spec.bugs).map_err(refused)?;
+    let system = spec.system.system()?;
+    system.accept(&spec.bugs)?;
     spec.check_faults(Arena::Simulation, system.replica)?;
     let addresses: Vec<Ipv4Addr> =
         (1..=spec.nodes).map(|id| Ipv4Addr::new(10, 0, 0, u8::try_from(id).unwrap_or(u8::MAX))).collect();
