@@ -3,6 +3,7 @@
 //! Nothing is guessed from versions. The sandbox is entered, a small network is made in it and cut, other processes are
 //! traced and squeezed; what does not work is reported with what the kernel or the tool said.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -14,7 +15,7 @@ use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::disk::Disk;
@@ -25,16 +26,16 @@ use crate::sandbox::{self, Privilege};
 use crate::system::{System, SystemError};
 
 /// One capability.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// What it is.
-    pub capability: &'static str,
+    pub capability: Cow<'static, str>,
     /// How it stands.
     pub state: State,
 }
 
 /// How a capability stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// It is there; how, in a few words.
@@ -69,6 +70,10 @@ impl State {
     }
 }
 
+fn check(capability: &'static str, state: State) -> Check {
+    Check { capability: Cow::Borrowed(capability), state }
+}
+
 const USE_SUDO: &str = "run grudge with sudo, or allow unprivileged user namespaces (sudo sysctl -w \
                         kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0, whichever \
                         of the two your kernel knows)";
@@ -93,18 +98,18 @@ pub fn examine() -> Vec<Check> {
         }
     };
     vec![
-        Check { capability: "namespaces", state: namespaces },
-        Check { capability: "iptables", state: iptables() },
-        Check { capability: "network", state: network },
-        Check { capability: "partitions", state: partitions },
-        Check { capability: "packets", state: packets },
-        Check { capability: "pauses", state: stops() },
-        Check { capability: "ptrace", state: traces() },
-        Check { capability: "threads", state: threads() },
-        Check { capability: "memory", state: memory() },
-        Check { capability: "clocks", state: clocks() },
-        Check { capability: "fuse", state: fuse() },
-        Check { capability: "systems", state: systems() },
+        check("namespaces", namespaces),
+        check("iptables", iptables()),
+        check("network", network),
+        check("partitions", partitions),
+        check("packets", packets),
+        check("pauses", stops()),
+        check("ptrace", traces()),
+        check("threads", threads()),
+        check("memory", memory()),
+        check("clocks", clocks()),
+        check("fuse", fuse()),
+        check("systems", systems()),
     ]
 }
 

@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod exit;
 pub mod fault;
 pub mod hold;
+pub mod host;
 pub mod hunt;
 pub mod logging;
 pub mod nemesis;

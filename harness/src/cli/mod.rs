@@ -17,6 +17,7 @@ mod clock;
 mod disk;
 mod doctor;
 mod hold;
+mod hosts_args;
 mod hunt;
 mod list;
 mod node;
