@@ -4,6 +4,7 @@
 # make bench   how many simulated seconds pass in a second, checkers included; the checkers by themselves; a hooked clock;
 #              the layer under a disk
 # make bench-network   how long a partition takes until it is proven, and what the packets' switch costs
+# make bench-runner    how many operations a second the runner records, by itself, and that its memory does not grow
 # make fuzz    random histories against programs that try everything: CASES a model, on all cores
 
 SHELL := /bin/bash
@@ -15,7 +16,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 GRUDGE := target/release/grudge
 DEMO := test zab --workload lock --faults partition,pause,kill --nodes 5 --time 30s
 
-.PHONY: demo test bench bench-checkers bench-clock bench-disk bench-network fuzz alone build fmt clippy doc deps cargo iptables
+.PHONY: demo test bench bench-checkers bench-clock bench-disk bench-network bench-runner fuzz alone build fmt clippy doc deps cargo iptables
 
 demo: build iptables
 	./$(GRUDGE) $(DEMO)
@@ -37,6 +38,9 @@ bench-clock: cargo
 
 bench-network: cargo iptables
 	cargo bench -p grudge --locked --bench network
+
+bench-runner: cargo
+	cargo bench -p grudge --locked --bench runner
 
 CASES ?= 200000
 

@@ -232,7 +232,7 @@ fn a_reader_ends_after_its_error() {
     assert!(reader.next().is_none());
 }
 
-/// A sink that shows what a reader would find after each event.
+/// A sink that shows what a reader would find after each flush.
 #[derive(Default)]
 struct Flushed {
     pending: Vec<u8>,
@@ -253,7 +253,7 @@ impl std::io::Write for &mut Flushed {
 }
 
 #[test]
-fn each_event_is_one_write_and_is_flushed() {
+fn what_is_flushed_is_one_write_of_whole_rows() {
     let history = whole("process,type,f,value\n0,invoke,write,1\n0,ok,write,1\n");
     let mut sink = Flushed::default();
     Writer::new(&mut sink).expect("memory takes everything");
@@ -263,9 +263,24 @@ fn each_event_is_one_write_and_is_flushed() {
     for event in &history.events {
         writer.append(event).expect("memory takes everything");
     }
-    drop(writer);
-    assert_eq!((sink.writes, sink.pending.len()), (3, 0));
+    writer.flush().expect("memory takes everything");
+    // Nobody says goodbye to a writer that is killed.
+    std::mem::forget(writer);
+    assert_eq!((sink.writes, sink.pending.len()), (2, 0));
     assert_eq!(csv::read(&sink.flushed[..]).0, history);
+}
+
+#[test]
+fn many_rows_do_not_wait_to_be_flushed_and_are_whole() {
+    let event = &whole("process,type,f,value\n0,invoke,write,1\n").events[0];
+    let mut sink = Flushed::default();
+    let mut writer = Writer::new(&mut sink).expect("memory takes everything");
+    for _ in 0..20_000 {
+        writer.append(event).expect("memory takes everything");
+    }
+    std::mem::forget(writer);
+    let (read, damage) = csv::read(&sink.flushed[..]);
+    assert!(damage.is_none() && (10_000..20_000).contains(&read.events.len()), "{damage:?}, {}", read.events.len());
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! the [simulated one](crate::sim) in virtual time. So both record the same kind of history. The journal brings the
 //! clock; nothing here waits.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -125,6 +125,9 @@ pub(crate) struct Core<J> {
     journal: J,
     watchdog: Watchdog,
     slots: Vec<Slot>,
+    /// Who is neither busy nor done, so that nobody looks at all of them.
+    free: BTreeSet<usize>,
+    busy: usize,
     turn: usize,
     /// Nobody gets work before this time, unless something is written first.
     idle_until: Option<Duration>,
@@ -143,7 +146,8 @@ impl<J: Record> Core<J> {
                 errors: VecDeque::new(),
             })
             .collect();
-        Core { journal, watchdog, slots, turn: 0, idle_until: None }
+        let free = (0..concurrency).collect();
+        Core { journal, watchdog, slots, free, busy: 0, turn: 0, idle_until: None }
     }
 
     /// Where everything is written.
@@ -164,14 +168,16 @@ impl<J: Record> Core<J> {
     /// A phase begins: whoever was done in the last one is free.
     pub(crate) fn begin(&mut self) {
         self.idle_until = None;
-        for slot in self.slots.iter_mut().filter(|slot| slot.state == State::Done) {
-            slot.state = State::Free(Duration::ZERO);
+        for i in 0..self.slots.len() {
+            if self.slots[i].state == State::Done {
+                self.enter(i, State::Free(Duration::ZERO));
+            }
         }
     }
 
     /// Whether the phase's generator has nothing more for anybody.
     pub(crate) fn finished(&self) -> bool {
-        self.slots.iter().all(|slot| slot.state == State::Done)
+        self.free.is_empty() && self.busy == 0
     }
 
     /// What was seen to be broken beyond repair, if anything was.
@@ -181,7 +187,7 @@ impl<J: Record> Core<J> {
 
     /// Whether a call is on its way.
     pub(crate) fn busy(&self) -> bool {
-        self.slots.iter().any(|slot| slot.state == State::Busy)
+        self.busy > 0
     }
 
     /// Asks the generator for every free worker until nobody gets work. The invocations are written before this
@@ -194,16 +200,15 @@ impl<J: Record> Core<J> {
         loop {
             let mut wake = end;
             let before = calls.len();
-            for i in 0..self.slots.len() {
-                let i = (self.turn + i) % self.slots.len();
+            let in_turn: Vec<usize> =
+                self.free.range(self.turn..).chain(self.free.range(..self.turn)).copied().collect();
+            for i in in_turn {
                 let now = self.journal.now();
-                match self.slots[i].state {
-                    State::Free(from) if from <= now => {}
-                    State::Free(from) => {
-                        wake = wake.min(from);
-                        continue;
-                    }
-                    State::Busy | State::Done => continue,
+                if let State::Free(from) = self.slots[i].state
+                    && from > now
+                {
+                    wake = wake.min(from);
+                    continue;
                 }
                 match generator.next(now, Worker(i)) {
                     Next::Op(invocation) => {
@@ -212,7 +217,7 @@ impl<J: Record> Core<J> {
                     }
                     Next::At(time) => wake = wake.min(time.max(now + STEP)),
                     Next::Wait => {}
-                    Next::Done => self.slots[i].state = State::Done,
+                    Next::Done => self.enter(i, State::Done),
                 }
             }
             if calls.len() == before {
@@ -239,9 +244,19 @@ impl<J: Record> Core<J> {
         })?;
         self.watchdog.see(event);
         generator.update(Duration::from_nanos(event.time), Some(Worker(i)), event);
-        slot.state = State::Busy;
         slot.current = Some(invocation.clone());
+        self.enter(i, State::Busy);
         Ok(())
+    }
+
+    fn enter(&mut self, i: usize, state: State) {
+        let before = std::mem::replace(&mut self.slots[i].state, state);
+        self.busy += usize::from(state == State::Busy);
+        self.busy -= usize::from(before == State::Busy);
+        match state {
+            State::Free(_) => self.free.insert(i),
+            State::Busy | State::Done => self.free.remove(&i),
+        };
     }
 
     /// A call has ended. Answers how it is written down.
@@ -271,11 +286,11 @@ impl<J: Record> Core<J> {
             }
             slot.errors.push_back(format!("{} {error}", invocation.f));
         }
-        slot.state = State::Free(Duration::ZERO);
+        let mut free_from = Duration::ZERO;
         if reached {
             slot.rest = REST.0;
         } else {
-            slot.state = State::Free(self.journal.now() + slot.rest);
+            free_from = self.journal.now() + slot.rest;
             slot.rest = (slot.rest * 2).min(REST.1);
         }
         let event = self.journal.append(Entry {
@@ -290,6 +305,7 @@ impl<J: Record> Core<J> {
         })?;
         self.watchdog.see(event);
         generator.update(Duration::from_nanos(event.time), Some(worker), event);
+        self.enter(worker.0, State::Free(free_from));
         Ok(kind)
     }
 

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use grudge_checkers::history::{History, Kind};
+use grudge_checkers::history::Kind;
 use grudge_workloads::client::Target;
 use grudge_workloads::generator::{Generator, Worker};
 use grudge_workloads::operation::Invocation;
@@ -103,6 +103,7 @@ impl Interpreter {
         stop: &mut Stop,
     ) -> Result<Vec<Straggler>> {
         let end = self.now() + limit;
+        let mut ended = Vec::new();
         self.core.begin();
         loop {
             if self.caught().is_some() {
@@ -119,7 +120,7 @@ impl Interpreter {
             let wake = self.core.journal().moment(wake.min(self.now() + WATCH));
             tokio::select! {
                 () = stop.wait() => {}
-                completion = self.completions.recv() => self.complete(completion, generator)?,
+                _ = self.completions.recv_many(&mut ended, self.hands.len()) => self.complete(&mut ended, generator)?,
                 Some(row) = self.rows.recv() => self.nemesis(row, Some(&mut *generator))?,
                 () = sleep_until(wake) => self.check_workers()?,
             }
@@ -131,7 +132,7 @@ impl Interpreter {
             let cut = self.caught().is_some();
             tokio::select! {
                 () = sleep_until(end), if cut => break,
-                completion = self.completions.recv() => self.complete(completion, generator)?,
+                _ = self.completions.recv_many(&mut ended, self.hands.len()) => self.complete(&mut ended, generator)?,
                 Some(row) = self.rows.recv() => self.nemesis(row, Some(&mut *generator))?,
                 () = sleep(WATCH) => self.check_workers()?,
             }
@@ -158,11 +159,11 @@ impl Interpreter {
         ended.map_err(|error| anyhow!("the nemesis task panicked, which is a defect of the harness: {error}"))
     }
 
-    /// Lets every client say goodbye and hands the history out. Whoever still waits for an answer is not heard any more.
+    /// Lets every client say goodbye. Whoever still waits for an answer is not heard any more.
     ///
     /// # Errors
     /// A worker panicked.
-    pub(crate) async fn finish(mut self) -> Result<History> {
+    pub(crate) async fn finish(mut self) -> Result<()> {
         let abandon = self.core.busy();
         let tasks: Vec<JoinHandle<()>> = self
             .hands
@@ -183,13 +184,14 @@ impl Interpreter {
                 Ok(()) | Err(_) => {}
             }
         }
-        Ok(self.core.into_journal().into_history())
+        Ok(())
     }
 
     /// Hands out work; answers when to ask again at the latest.
     async fn dispatch(&mut self, generator: &mut dyn Generator<Invocation>, end: Duration) -> Result<Duration> {
         let round = self.core.dispatch(generator, end)?;
-        // Written before sent: all of these rows have reached the operating system.
+        // Written before sent.
+        self.core.journal_mut().flush()?;
         for (worker, invocation) in round.calls {
             if self.hands[worker.0].calls.send(invocation).await.is_err() {
                 self.check_workers()?;
@@ -198,11 +200,16 @@ impl Interpreter {
         Ok(round.wake)
     }
 
-    fn complete(&mut self, completion: Option<Completion>, generator: &mut dyn Generator<Invocation>) -> Result<()> {
-        let completion = completion.ok_or_else(|| anyhow!("all workers are gone, which is a defect of the harness"))?;
-        let kind = self.core.complete(completion, generator)?;
-        self.progress.count(kind);
-        Ok(())
+    /// Takes all calls that have ended by now: what many have in common is paid once.
+    fn complete(&mut self, ended: &mut Vec<Completion>, generator: &mut dyn Generator<Invocation>) -> Result<()> {
+        if ended.is_empty() {
+            return Err(anyhow!("all workers are gone, which is a defect of the harness"));
+        }
+        for completion in ended.drain(..) {
+            let kind = self.core.complete(completion, generator)?;
+            self.progress.count(kind);
+        }
+        self.core.journal_mut().flush()
     }
 
     fn check_workers(&self) -> Result<()> {
@@ -216,6 +223,8 @@ impl Interpreter {
         self.progress.nemesis(&row);
         let NemesisRow { kind, f, value, error, written } = row;
         let time = self.core.nemesis(Row { kind, f, value, error }, generator)?;
+        // Written before done.
+        self.core.journal_mut().flush()?;
         // A nemesis that has gone away meanwhile needs no answer.
         let _ = written.send(time);
         Ok(())

@@ -1,12 +1,11 @@
 //! The journal: the one writer of a run's history. It owns the file, the index and the clock.
 
 use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use grudge_checkers::history::csv::Writer;
+use anyhow::{Context, Result, anyhow};
+use grudge_checkers::history::csv::{self, Writer};
 use grudge_checkers::history::{Event, History, Kind, Process};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -14,10 +13,11 @@ use tokio::time::Instant;
 use super::core::{Entry, Record};
 use crate::store;
 
-/// The history as it grows, on disk and in memory.
+/// The history as it grows on the disk. Of what was written only the last event is kept.
 pub(crate) struct Journal {
-    writer: Writer<Box<dyn Write + Send>>,
-    history: History,
+    writer: Writer<File>,
+    last: Event,
+    written: usize,
     start: Instant,
     place: String,
     acknowledged: watch::Sender<u64>,
@@ -31,17 +31,9 @@ impl Journal {
     pub(crate) fn create(path: &Path) -> Result<Journal> {
         let place = path.display().to_string();
         let file = File::create(path).with_context(|| advice(&place))?;
-        Journal::new(Box::new(file), place)
-    }
-
-    /// A journal that writes anywhere; `place` is how errors call it.
-    ///
-    /// # Errors
-    /// The header cannot be written.
-    pub(crate) fn new(sink: Box<dyn Write + Send>, place: String) -> Result<Journal> {
-        let writer = Writer::new(sink).with_context(|| advice(&place))?;
+        let writer = Writer::new(file).with_context(|| advice(&place))?;
         let acknowledged = watch::Sender::new(0);
-        Ok(Journal { writer, history: History::default(), start: Instant::now(), place, acknowledged })
+        Ok(Journal { writer, last: Event::empty(), written: 0, start: Instant::now(), place, acknowledged })
     }
 
     /// How many operations have succeeded for a client.
@@ -54,9 +46,12 @@ impl Journal {
         self.start + time
     }
 
-    /// The whole history.
-    pub(crate) fn into_history(self) -> History {
-        self.history
+    /// Hands what was appended to the operating system. From then on it is safe from a crash of the harness.
+    ///
+    /// # Errors
+    /// The history cannot be written, which is a failure of the harness.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        self.writer.flush().with_context(|| advice(&self.place))
     }
 }
 
@@ -65,15 +60,27 @@ impl Record for Journal {
         self.start.elapsed()
     }
 
-    /// From then on the event is safe from a crash of the harness.
     fn append(&mut self, entry: Entry) -> Result<&Event> {
-        let event = entry.at(self.history.events.len(), self.now());
-        self.writer.append(&event).with_context(|| advice(&self.place))?;
-        if event.kind == Kind::Ok && event.process != Process::Nemesis {
+        self.last = entry.at(self.written, self.now());
+        self.writer.append(&self.last).with_context(|| advice(&self.place))?;
+        self.written += 1;
+        if self.last.kind == Kind::Ok && self.last.process != Process::Nemesis {
             self.acknowledged.send_modify(|count| *count += 1);
         }
-        self.history.events.push(event);
-        Ok(self.history.events.last().expect("an event was just pushed"))
+        Ok(&self.last)
+    }
+}
+
+/// Reads what a journal has written.
+///
+/// # Errors
+/// The file is not what was written.
+pub(super) fn read(path: &Path) -> Result<History> {
+    let place = path.display();
+    let file = File::open(path).with_context(|| format!("cannot read the history {place} again"))?;
+    match csv::read(file) {
+        (history, None) => Ok(history),
+        (_, Some(damage)) => Err(anyhow!("the history {place} is not what was written: {damage}")),
     }
 }
 

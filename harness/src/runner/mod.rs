@@ -79,6 +79,36 @@ pub struct Ran {
     pub judgements: Vec<Judgement>,
 }
 
+/// A run that is over and not judged yet.
+pub struct Recorded {
+    judge: fn(&History) -> Vec<Judgement>,
+    history: PathBuf,
+    events: Vec<(NodeId, PathBuf)>,
+    ending: Ending,
+    /// Whether anything was to be broken.
+    faults: bool,
+    recovery: Duration,
+}
+
+impl Recorded {
+    /// Reads the history, which nobody has kept in memory, and judges it.
+    ///
+    /// # Errors
+    /// The harness failed; nothing is said of the system.
+    pub async fn judge(self) -> Result<Ran> {
+        // Checkers compute; the clients' and the cluster's tasks must go on meanwhile.
+        tokio::task::spawn_blocking(move || {
+            let history = journal::read(&self.history)?;
+            let mut judgements = (self.judge)(&history);
+            judgements.extend(judge::replicas(&self.events));
+            judgements.extend(judge::harness(&history, &self.ending, self.faults, self.recovery));
+            Ok(Ran { history, judgements })
+        })
+        .await
+        .context("a checker panicked, which is a defect of the checker; the history is kept")?
+    }
+}
+
 /// How a run ended, before anything is judged.
 pub(crate) struct Ending {
     pub(crate) toll: Toll,
@@ -96,24 +126,22 @@ impl Run {
     ///
     /// # Errors
     /// The harness failed; nothing is said of the system.
-    pub async fn execute(mut self, cluster: Arc<dyn Breakable>, mut stop: Stop) -> Result<Ran> {
-        let judge = self.workload.judge;
-        let wanted = !self.agenda.is_empty();
-        let recovery = self.recovery;
-        let events = mem::take(&mut self.events);
-        let (history, ending) = self.drive(&cluster, &mut stop).await?;
-        // Checkers compute; the clients' and the cluster's tasks must go on meanwhile.
-        tokio::task::spawn_blocking(move || {
-            let mut judgements = judge(&history);
-            judgements.extend(judge::replicas(&events));
-            judgements.extend(judge::harness(&history, &ending, wanted, recovery));
-            Ran { history, judgements }
-        })
-        .await
-        .context("a checker panicked, which is a defect of the checker; the history is kept")
+    pub async fn execute(self, cluster: Arc<dyn Breakable>, stop: Stop) -> Result<Ran> {
+        self.record(&cluster, stop).await?.judge().await
     }
 
-    async fn drive(&mut self, cluster: &Arc<dyn Breakable>, stop: &mut Stop) -> Result<(History, Ending)> {
+    /// As [`Run::execute`], without the judging: the history is in its file.
+    ///
+    /// # Errors
+    /// The harness failed; nothing is said of the system.
+    pub async fn record(mut self, cluster: &Arc<dyn Breakable>, mut stop: Stop) -> Result<Recorded> {
+        let faults = !self.agenda.is_empty();
+        let ending = self.drive(cluster, &mut stop).await?;
+        let Run { workload, recovery, history, events, .. } = self;
+        Ok(Recorded { judge: workload.judge, history, events, ending, faults, recovery })
+    }
+
+    async fn drive(&mut self, cluster: &Arc<dyn Breakable>, stop: &mut Stop) -> Result<Ending> {
         let (rows, inbox) = mpsc::unbounded_channel();
         let journal = Journal::create(&self.history)?;
         let (cutter, mut cut) = stop::pair();
@@ -152,7 +180,7 @@ impl Run {
         cluster: &Arc<dyn Breakable>,
         mut halted: Stop,
         stop: &mut Stop,
-    ) -> Result<(History, Ending)> {
+    ) -> Result<Ending> {
         interpreter.phase(&mut *self.workload.main, self.time + WIND_DOWN, &mut halted).await?;
         let toll = interpreter.listen(nemesis).await??;
         let stragglers = if stop.requested() || !cluster.crashes().is_empty() || toll.unhealed.is_some() {
@@ -162,7 +190,7 @@ impl Run {
         };
         let caught = interpreter.caught().cloned();
         let interrupted = stop.requested() && caught.is_none();
-        let history = interpreter.finish().await?;
+        interpreter.finish().await?;
         let crashes = cluster.crashes();
         if let Some(first) = crashes.first() {
             store::demand_room(&self.history).with_context(|| {
@@ -170,7 +198,7 @@ impl Run {
             })?;
         }
         let stragglers = stragglers.filter(|_| !stop.requested());
-        Ok((history, Ending { toll, crashes, stragglers, interrupted, caught }))
+        Ok(Ending { toll, crashes, stragglers, interrupted, caught })
     }
 }
 

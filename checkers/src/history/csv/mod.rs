@@ -64,7 +64,7 @@ pub(super) fn write_tape<W: io::Write>(sink: W, tape: &dyn Tape) -> io::Result<(
             }
         }
     });
-    let mut writer = Writer::with_extra(io::BufWriter::new(sink), extra)?.flush_at_end();
+    let mut writer = Writer::with_extra(sink, extra)?;
     let mut failed = Ok(());
     let played = tape.play(&mut |event| {
         if failed.is_ok() {

@@ -1,26 +1,25 @@
 //! The one that writes a history down while it happens.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
 use super::COLUMNS;
 use crate::history::Event;
 
+/// So many bytes are handed on without being asked.
+const ENOUGH: usize = 64 * 1024;
+
 /// Appends events to a CSV file as they happen.
 ///
-/// Each event is handed to the sink as one whole row in one `write_all`, and the sink is flushed before
-/// [`Writer::append`] returns: whatever was appended is readable after the writing process was killed. It is not
-/// synced to the disk; who wants the history to survive a power loss syncs the file as well.
+/// Whole rows are handed to the sink, in one `write_all`, and the sink is flushed, when [`Writer::flush`] is called or
+/// enough rows wait: whatever was flushed is readable after the writing process was killed. It is not synced to the
+/// disk; who wants the history to survive a power loss syncs the file as well.
 #[derive(Debug)]
 pub struct Writer<W: Write> {
-    sink: W,
+    rows: ::csv::Writer<Waiting<W>>,
     extra: Vec<String>,
-    flush: Flush,
-}
-
-#[derive(Debug)]
-enum Flush {
-    EachEvent,
-    AtEnd,
+    /// The field that is being written.
+    field: Vec<u8>,
 }
 
 impl<W: Write> Writer<W> {
@@ -36,19 +35,14 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     /// The sink's own.
-    pub fn with_extra(mut sink: W, extra: Vec<String>) -> io::Result<Self> {
-        let names = COLUMNS.iter().copied().chain(extra.iter().map(String::as_str));
-        sink.write_all(&row(names)?)?;
-        sink.flush()?;
-        Ok(Writer { sink, extra, flush: Flush::EachEvent })
+    pub fn with_extra(sink: W, extra: Vec<String>) -> io::Result<Self> {
+        let mut rows = ::csv::Writer::from_writer(Waiting { sink, rows: Vec::new() });
+        rows.write_record(COLUMNS.iter().copied().chain(extra.iter().map(String::as_str)))?;
+        rows.flush()?;
+        Ok(Writer { rows, extra, field: Vec::new() })
     }
 
-    /// For a history that is written when all is over.
-    pub(super) fn flush_at_end(self) -> Self {
-        Writer { flush: Flush::AtEnd, ..self }
-    }
-
-    /// Appends one event and flushes.
+    /// Appends one event.
     ///
     /// # Errors
     /// The sink's own; `InvalidInput` if the event has an extra column that the file has not.
@@ -57,42 +51,75 @@ impl<W: Write> Writer<W> {
             let problem = format!("event {} has a column `{column}` that the file was not opened with", event.index);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
         }
-        let extra = self.extra.iter().map(|column| {
-            event.extra.iter().find(|(name, _)| name == column).map_or_else(String::new, |(_, text)| text.clone())
-        });
-        let fields = [
-            event.index.to_string(),
-            event.time.to_string(),
-            event.process.to_string(),
-            event.kind.to_string(),
-            event.f.clone(),
-            event.key.clone().unwrap_or_default(),
-            event.value.to_string(),
-            event.node.clone().unwrap_or_default(),
-            event.error.clone().unwrap_or_default(),
-            event.version.map_or_else(String::new, |version| version.to_string()),
-        ];
-        let row = row(fields.into_iter().chain(extra))?;
-        self.sink.write_all(&row)?;
-        match self.flush {
-            Flush::EachEvent => self.sink.flush(),
-            Flush::AtEnd => Ok(()),
+        self.number(event.index)?;
+        self.number(event.time)?;
+        self.number(event.process)?;
+        self.text(event.kind.name())?;
+        self.text(&event.f)?;
+        self.text(event.key.as_deref().unwrap_or_default())?;
+        self.field.clear();
+        serde_json::to_writer(&mut self.field, &event.value)?;
+        self.rows.write_field(&self.field)?;
+        self.text(event.node.as_deref().unwrap_or_default())?;
+        self.text(event.error.as_deref().unwrap_or_default())?;
+        match event.version {
+            Some(version) => self.number(version)?,
+            None => self.text("")?,
         }
+        for column in &self.extra {
+            let text = event.extra.iter().find(|(name, _)| name == column).map_or("", |(_, text)| text);
+            self.rows.write_field(text)?;
+        }
+        self.rows.write_record(None::<&[u8]>)?;
+        if self.rows.get_ref().rows.len() >= ENOUGH { self.flush() } else { Ok(()) }
+    }
+
+    /// Hands on what was appended.
+    ///
+    /// # Errors
+    /// The sink's own.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.rows.flush()
     }
 
     /// Flushes and hands the sink back.
     ///
     /// # Errors
     /// The sink's own.
-    pub fn finish(mut self) -> io::Result<W> {
-        self.sink.flush()?;
-        Ok(self.sink)
+    pub fn finish(self) -> io::Result<W> {
+        let waiting = self.rows.into_inner().map_err(|error| error.into_error())?;
+        Ok(waiting.sink)
+    }
+
+    fn text(&mut self, text: &str) -> io::Result<()> {
+        Ok(self.rows.write_field(text)?)
+    }
+
+    fn number(&mut self, number: impl Display) -> io::Result<()> {
+        self.field.clear();
+        write!(self.field, "{number}")?;
+        Ok(self.rows.write_field(&self.field)?)
     }
 }
 
-/// One row as bytes, ended by a line feed.
-fn row<T: AsRef<[u8]>>(fields: impl IntoIterator<Item = T>) -> io::Result<Vec<u8>> {
-    let mut writer = ::csv::WriterBuilder::new().from_writer(Vec::new());
-    writer.write_record(fields).map_err(io::Error::from)?;
-    writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
+/// Rows that the sink does not have yet. The one who writes them hands his own pieces on as he likes; only between rows
+/// does he flush.
+#[derive(Debug)]
+struct Waiting<W> {
+    sink: W,
+    rows: Vec<u8>,
+}
+
+impl<W: Write> Write for Waiting<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.rows.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let written = self.sink.write_all(&self.rows);
+        // After an error nobody knows how much of it is there: once more would be worse than never.
+        self.rows.clear();
+        written.and_then(|()| self.sink.flush())
+    }
 }
