@@ -37,7 +37,7 @@ impl From<SshError> for Failure {
     fn from(error: SshError) -> Failure {
         match error {
             SshError::Config(said) => Failure::BadArguments(said),
-            SshError::NoSsh(_) | SshError::Unreachable(_) => Failure::Harness(error.into()),
+            SshError::NoSsh(_) | SshError::NoRoom(_) | SshError::Unreachable(_) => Failure::Harness(error.into()),
         }
     }
 }

@@ -1,8 +1,7 @@
 //! Which hosts a cluster lives on: those that an `ssh_config` names, or those on a list.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::fd::AsRawFd;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -47,44 +46,42 @@ pub enum InventoryError {
     },
 }
 
-/// An `ssh_config`, read once: it may have come through a pipe. It is kept in a file without a name.
+/// An `ssh_config`, read once: it may have come through a pipe.
 #[derive(Debug)]
 pub struct Config {
     /// What it was called.
     pub origin: PathBuf,
-    kept: File,
-    /// Includes it, and lets `ssh` say why it fails: Vagrant silences it.
-    entry: File,
+    text: String,
 }
 
 impl Config {
-    fn keep(origin: &Path, text: &str) -> io::Result<Config> {
-        let unnamed = |text: &str| {
-            let mut file = tempfile::tempfile()?;
-            file.write_all(text.as_bytes())?;
-            io::Result::Ok(file)
-        };
-        let kept = unnamed(text)?;
-        let entry = unnamed(&format!("LogLevel ERROR\nInclude {}\n", path_of(&kept)))?;
-        Ok(Config { origin: origin.to_path_buf(), kept, entry })
-    }
-
-    /// Where `ssh` finds it, as long as this lives.
-    #[must_use]
-    pub fn path(&self) -> String {
-        path_of(&self.entry)
-    }
-
-    /// What `ssh` says of the file, with its name as it was given.
-    #[must_use]
-    pub fn renamed(&self, said: &str) -> String {
-        said.replace(&path_of(&self.kept), &self.origin.display().to_string())
+    /// Puts it where `ssh` can read it.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn lay_out(&self, folder: &Path) -> io::Result<LaidOut> {
+        let [kept, entry] = ["hosts", "config"].map(|name| folder.join(name));
+        fs::write(&kept, &self.text)?;
+        fs::write(&entry, format!("LogLevel ERROR\nInclude \"{}\"\n", kept.display()))?;
+        Ok(LaidOut { origin: self.origin.clone(), kept, entry })
     }
 }
 
-/// Where another process finds a file of ours that has no name.
-fn path_of(file: &File) -> String {
-    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
+/// An `ssh_config` in a folder of ours.
+#[derive(Debug)]
+pub struct LaidOut {
+    origin: PathBuf,
+    kept: PathBuf,
+    /// What `ssh` is to read: it includes the other, and lets `ssh` say why it fails, which Vagrant forbids.
+    pub entry: PathBuf,
+}
+
+impl LaidOut {
+    /// What `ssh` says of the file, with its name as it was given.
+    #[must_use]
+    pub fn renamed(&self, said: &str) -> String {
+        said.replace(&self.kept.display().to_string(), &self.origin.display().to_string())
+    }
 }
 
 impl Inventory {
@@ -100,8 +97,7 @@ impl Inventory {
         if hosts.is_empty() {
             return Err(InventoryError::Empty { file: file.to_path_buf() });
         }
-        let config = Config::keep(file, &text).map_err(unreadable)?;
-        Ok(Inventory { hosts, config: Some(config) })
+        Ok(Inventory { hosts, config: Some(Config { origin: file.to_path_buf(), text }) })
     }
 
     /// Hosts that the user's own `ssh` knows.
@@ -264,16 +260,18 @@ mod tests {
     #[test]
     fn a_config_is_read_once_and_kept() {
         let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("config");
+        let file = folder.path().join("mine");
         fs::write(&file, VAGRANT).expect("a file");
         let inventory = Inventory::of_config(&file, None).expect("it makes sense");
         fs::remove_file(&file).expect("it is there");
-        let config = inventory.config.expect("it is kept");
-        for _ in 0..2 {
-            let entry = fs::read_to_string(config.path()).expect("it can be read again");
-            let (_, kept) = entry.trim().split_once("Include ").expect("it includes the file");
-            assert_eq!(fs::read_to_string(kept).expect("it can be read again"), VAGRANT);
-        }
+        let config = inventory.config.expect("it is kept").lay_out(folder.path()).expect("there is room");
+        let entry = fs::read_to_string(&config.entry).expect("it was written");
+        assert_eq!(entry, format!("LogLevel ERROR\nInclude \"{}\"\n", config.kept.display()));
+        assert_eq!(fs::read_to_string(&config.kept).expect("it was written"), VAGRANT);
+        assert_eq!(
+            config.renamed(&format!("{}: line 2", config.kept.display())),
+            format!("{}: line 2", file.display())
+        );
         fs::write(&file, "Host *\n").expect("a file");
         let error = Inventory::of_config(&file, None).expect_err("no host").to_string();
         assert!(error.contains("names no host") && error.contains("vagrant ssh-config"), "{error}");

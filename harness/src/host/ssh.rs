@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use openssh::{Child, ControlPersist, KnownHosts, OwningCommand, Session, SessionBuilder};
+use tempfile::TempDir;
 use thiserror::Error;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::inventory::{Config, Inventory};
+use super::inventory::{Config, Inventory, LaidOut};
 
 /// How long a host may take until it has said what it is. With what else it takes to end, a bad one is named within ten
 /// seconds.
@@ -34,6 +35,9 @@ pub enum SshError {
     /// There is no `ssh`.
     #[error("ssh cannot be started: {0}; sudo apt-get install openssh-client")]
     NoSsh(io::Error),
+    /// The configuration cannot be handed on.
+    #[error("a temporary file cannot be written: {0}")]
+    NoRoom(io::Error),
     /// `ssh` refuses the configuration.
     #[error("{0}")]
     Config(String),
@@ -61,6 +65,8 @@ pub struct Remote {
     pub connection: String,
     root: bool,
     session: Arc<Session>,
+    /// The connection's socket is in it.
+    _folder: Arc<Folder>,
 }
 
 /// Connects to all hosts at once, and looks whether each can be used.
@@ -68,10 +74,10 @@ pub struct Remote {
 /// # Errors
 /// One cannot; within ten seconds, whatever the network does.
 pub async fn reach(inventory: &Inventory) -> Result<Vec<Remote>, SshError> {
-    let config = inventory.config.as_ref();
-    let routes = join_all(inventory.hosts.iter().map(|host| Route::to(host, config))).await;
+    let folder = Arc::new(Folder::new(inventory.config.as_ref()).map_err(SshError::NoRoom)?);
+    let routes = join_all(inventory.hosts.iter().map(|host| Route::to(host, &folder))).await;
     let routes = routes.into_iter().collect::<Result<Vec<Route>, SshError>>()?;
-    let reached = join_all(routes.iter().map(|route| route.reach(config))).await;
+    let reached = join_all(routes.iter().map(|route| route.reach(&folder))).await;
     let mut remotes = Vec::new();
     let mut failed = Vec::new();
     for (route, reached) in routes.iter().zip(reached) {
@@ -81,6 +87,21 @@ pub async fn reach(inventory: &Inventory) -> Result<Vec<Remote>, SshError> {
         }
     }
     if failed.is_empty() { Ok(remotes) } else { Err(SshError::Unreachable(failed)) }
+}
+
+/// Where `ssh` finds what it is to read, and puts the sockets of its connections.
+#[derive(Debug)]
+struct Folder {
+    config: Option<LaidOut>,
+    folder: TempDir,
+}
+
+impl Folder {
+    fn new(config: Option<&Config>) -> io::Result<Folder> {
+        let folder = tempfile::Builder::new().prefix("grudge-ssh-").tempdir()?;
+        let config = config.map(|config| config.lay_out(folder.path())).transpose()?;
+        Ok(Folder { config, folder })
+    }
 }
 
 /// What `ssh` makes of a host's name.
@@ -98,15 +119,16 @@ impl std::fmt::Display for Route {
 }
 
 impl Route {
-    async fn to(name: &str, config: Option<&Config>) -> Result<Route, SshError> {
+    async fn to(name: &str, folder: &Arc<Folder>) -> Result<Route, SshError> {
         let mut ssh = Command::new("ssh");
-        if let Some(config) = config {
-            ssh.arg("-F").arg(config.path());
+        if let Some(config) = &folder.config {
+            ssh.arg("-F").arg(&config.entry);
         }
         let output = ssh.args(["-G", "--", name]).stdin(Stdio::null()).output().await.map_err(SshError::NoSsh)?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(SshError::Config(config.map_or(said.clone(), |config| config.renamed(&said))));
+            let renamed = folder.config.as_ref().map(|config| config.renamed(&said));
+            return Err(SshError::Config(renamed.unwrap_or(said)));
         }
         let options = String::from_utf8_lossy(&output.stdout).into_owned();
         let option =
@@ -123,26 +145,26 @@ impl Route {
         })
     }
 
-    async fn reach(&self, config: Option<&Config>) -> Result<Remote, String> {
+    async fn reach(&self, folder: &Arc<Folder>) -> Result<Remote, String> {
         let reached = async {
-            let session = self.connect(config).await.map_err(|error| refusal(&error))?;
-            self.introduce(session).await
+            let session = self.connect(folder).await.map_err(|error| refusal(&error))?;
+            self.introduce(session, folder).await
         };
         let silent = || format!("ssh is not through after {REACH:?}: whoever is there does not answer as a host does");
         timeout(REACH, reached).await.unwrap_or_else(|_| Err(silent()))
     }
 
-    async fn connect(&self, config: Option<&Config>) -> Result<Session, openssh::Error> {
+    async fn connect(&self, folder: &Arc<Folder>) -> Result<Session, openssh::Error> {
         let mut builder = SessionBuilder::default();
-        if let Some(config) = config {
-            builder.config_file(config.path());
+        if let Some(config) = &folder.config {
+            builder.config_file(&config.entry);
         }
-        builder.control_directory(std::env::temp_dir()).control_persist(ControlPersist::IdleFor(LEFT_ALONE));
+        builder.control_directory(folder.folder.path()).control_persist(ControlPersist::IdleFor(LEFT_ALONE));
         builder.connect_timeout(CONNECT).server_alive_interval(ALIVE).known_hosts_check(self.known_hosts.clone());
         builder.connect(&self.name).await
     }
 
-    async fn introduce(&self, session: Session) -> Result<Remote, String> {
+    async fn introduce(&self, session: Session, folder: &Arc<Folder>) -> Result<Remote, String> {
         let output =
             session.command("sh").args(["-c", INTRODUCTION]).output().await.map_err(|error| refusal(&error))?;
         let said = String::from_utf8_lossy(&output.stdout);
@@ -166,7 +188,8 @@ impl Route {
             ));
         }
         let (name, machine) = (self.name.clone(), (*machine).to_owned());
-        Ok(Remote { name, machine, connection, root: *uid == "0", session: Arc::new(session) })
+        let (session, folder) = (Arc::new(session), Arc::clone(folder));
+        Ok(Remote { name, machine, connection, root: *uid == "0", session, _folder: folder })
     }
 }
 
