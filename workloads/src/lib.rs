@@ -15,4 +15,5 @@ pub mod operation;
 mod register;
 pub mod registry;
 mod session;
+pub mod speech;
 pub mod workload;

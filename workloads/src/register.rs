@@ -56,15 +56,26 @@ pub(crate) fn phases(seed: u64, workers: usize, keys: usize) -> (Registers, Reco
         shared: (0..keys).map(|_| Open::fresh(&book)).collect(),
         own: (0..workers).map(|worker| (Worker(worker), Open::fresh(&book))).collect(),
         book: book.clone(),
+        updates: Updates::Both,
         written: 0,
         seen: BTreeMap::new(),
     };
     (main, Recovered { book, written: LIVENESS_VALUES, open: BTreeMap::new() })
 }
 
+/// By what registers are changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Updates {
+    /// Writes and compare-and-sets.
+    Both,
+    /// Writes alone: the system has no compare-and-set.
+    Writes,
+}
+
 /// The main phase: reads, writes and compare-and-sets, for ever.
 pub(crate) struct Registers {
     rng: ChaCha8Rng,
+    updates: Updates,
     shared: Vec<Open>,
     own: BTreeMap<Worker, Open>,
     book: Book,
@@ -73,6 +84,11 @@ pub(crate) struct Registers {
 }
 
 impl Registers {
+    /// The same, changed by these.
+    pub(crate) fn changed_by(self, updates: Updates) -> Registers {
+        Registers { updates, ..self }
+    }
+
     fn shared_key(&mut self) -> String {
         let slot = self.rng.random_range(0..self.shared.len());
         self.shared[slot].use_once(&self.book, OPERATIONS_PER_KEY)
@@ -124,7 +140,7 @@ impl Generator<Invocation> for Registers {
             return Next::Op(Invocation::new("read").on(self.key_to_read()));
         }
         let key = self.key_to_update(worker);
-        let invocation = if drawn < READS + WRITES {
+        let invocation = if drawn < READS + WRITES || self.updates == Updates::Writes {
             Invocation::new("write").with(self.new_value())
         } else {
             let old = self.old_value(&key);
@@ -263,6 +279,14 @@ mod tests {
         let (ok, fail) = (count(&history, "cas", Kind::Ok), count(&history, "cas", Kind::Fail));
         assert!(ok * 2 > fail, "{ok} ok, {fail} fail");
         assert!(fail > 20, "{ok} ok, {fail} fail");
+    }
+
+    #[test]
+    fn a_system_without_compare_and_set_is_written_to_instead() {
+        let history = run(&mut phases(3, 5, 3).0.changed_by(Updates::Writes).limit(500), 3);
+        assert_eq!(history.events.iter().filter(|event| event.f == "cas").count(), 0);
+        let (writes, reads) = (count(&history, "write", Kind::Ok), count(&history, "read", Kind::Ok));
+        assert!(writes > reads, "{writes} writes, {reads} reads");
     }
 
     #[test]

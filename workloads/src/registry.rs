@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use grudge_checkers::history::History;
 
-use crate::client::{Adapter, Calls, Connect, Membership, Reads, etcd, zookeeper};
+use crate::client::{Adapter, Calls, Connect, Membership, Reads, etcd, http, zookeeper};
 use crate::generator::{Boxed, Build, Pace};
 use crate::lock::Trust;
 use crate::operation::Invocation;
+use crate::register::Updates;
+use crate::speech::Speech;
 use crate::workload::{Judgement, Options, Workload};
 use crate::{grow, judge, lease, lock, register, session};
 
@@ -55,18 +57,20 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsupported {
     /// Nobody has heard of it.
-    #[error("There is no workload `{name}`. There are: {}.", names(None))]
+    #[error("There is no workload `{name}`. There are: {}.", names())]
     Unknown {
         /// What was asked for.
         name: String,
     },
-    /// It exists, but not in this protocol.
-    #[error("The workload `{name}` cannot be run over the {protocol} protocol. It can run: {}.", names(Some(*protocol)))]
-    Protocol {
+    /// It exists, but cannot be done so.
+    #[error("The workload `{name}` cannot be run {how}. There can be run: {can}.")]
+    Speech {
         /// What was asked for.
         name: &'static str,
-        /// The system's protocol.
-        protocol: Protocol,
+        /// How clients talk to the system.
+        how: String,
+        /// All workloads that can be done so, with commas.
+        can: String,
     },
     /// A number that makes no sense.
     #[error("The workload `{name}` needs at least one worker and one key, and a rate above 0.")]
@@ -127,17 +131,18 @@ pub fn list() -> &'static [Entry] {
     &ENTRIES
 }
 
-/// A workload over a protocol, ready to run.
+/// A workload in that speech, ready to run.
 ///
 /// # Errors
-/// There is none of that name, or not over that protocol, or the options make no sense; the message is for a person.
-pub fn find(name: &str, protocol: Protocol, options: &Options) -> Result<Workload, Unsupported> {
-    let entry = entry(name, protocol)?;
+/// There is none of that name, or not in that speech, or the options make no sense; the message is for a person.
+pub fn find(name: &str, speech: impl Into<Speech>, options: &Options) -> Result<Workload, Unsupported> {
+    let speech = speech.into();
+    let entry = entry(name, &speech)?;
     if options.workers == 0 || options.keys == Some(0) || options.rate.is_some_and(|rate| rate.is_nan() || rate <= 0.0)
     {
         return Err(Unsupported::Options { name: entry.name });
     }
-    let connect = client(entry.name, protocol);
+    let connect = clients(entry.name, &speech);
     Ok(match entry.name {
         "register" => registers(entry.name, options, connect, Reads::Linearizable),
         "register-local" => registers(entry.name, options, connect, Reads::Local),
@@ -150,24 +155,35 @@ pub fn find(name: &str, protocol: Protocol, options: &Options) -> Result<Workloa
     })
 }
 
-/// How the clients of a workload reach a node over a protocol, without the rest of the workload.
+/// How the clients of a workload reach a node, without the rest of the workload.
 ///
 /// # Errors
-/// There is none of that name, or not over that protocol; the message is for a person.
-pub fn connect(name: &str, protocol: Protocol) -> Result<Arc<dyn Connect>, Unsupported> {
-    Ok(client(entry(name, protocol)?.name, protocol))
+/// There is none of that name, or not in that speech; the message is for a person.
+pub fn connect(name: &str, speech: impl Into<Speech>) -> Result<Arc<dyn Connect>, Unsupported> {
+    let speech = speech.into();
+    Ok(clients(entry(name, &speech)?.name, &speech))
 }
 
-fn entry(name: &str, protocol: Protocol) -> Result<&'static Entry, Unsupported> {
+fn entry(name: &str, speech: &Speech) -> Result<&'static Entry, Unsupported> {
     let entry = list().iter().find(|entry| entry.name == name);
     let entry = entry.ok_or_else(|| Unsupported::Unknown { name: name.to_owned() })?;
-    if !entry.protocols.contains(&protocol) {
-        return Err(Unsupported::Protocol { name: entry.name, protocol });
+    if !speech.can(entry) {
+        let can = speech.workloads().join(", ");
+        return Err(Unsupported::Speech { name: entry.name, how: speech.to_string(), can });
     }
     Ok(entry)
 }
 
-/// The client of an entry of the list.
+/// The clients of an entry of the list.
+fn clients(name: &str, speech: &Speech) -> Arc<dyn Connect> {
+    match speech {
+        Speech::Protocol(protocol) => client(name, *protocol),
+        Speech::Http(api, asks) => Arc::new(http::Clients::new(Arc::clone(api), asks.clone())),
+        Speech::Foreign(_, asks) => Arc::clone(asks),
+    }
+}
+
+/// The client of an entry of the list, in a protocol that is known here.
 fn client(name: &str, protocol: Protocol) -> Arc<dyn Connect> {
     match (name, protocol) {
         ("register", Protocol::ZooKeeper) => over_zookeeper(zookeeper::Register::new(Reads::Linearizable)),
@@ -189,6 +205,7 @@ fn registers(name: &'static str, options: &Options, connect: Arc<dyn Connect>, r
     // Few keys at a time, so that workers meet on them.
     let keys = options.keys.unwrap_or_else(|| (options.workers / 4).max(1));
     let (main, liveness) = register::phases(options.seed, options.workers, keys);
+    let main = main.changed_by(if connect.can("cas") { Updates::Both } else { Updates::Writes });
     Workload {
         name,
         connect,
@@ -277,9 +294,8 @@ fn paced(work: Boxed<Invocation>, options: &Options) -> Boxed<Invocation> {
     }
 }
 
-fn names(protocol: Option<Protocol>) -> String {
-    let fitting = list().iter().filter(|entry| protocol.is_none_or(|protocol| entry.protocols.contains(&protocol)));
-    fitting.map(|entry| entry.name).collect::<Vec<_>>().join(", ")
+fn names() -> String {
+    list().iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod wire;
 use bytes::Bytes;
 use grudge_workloads::operation::Outcome;
 use grudge_workloads::registry::Protocol;
+use grudge_workloads::speech::Speech;
 use h2::server::SendResponse;
 use tokio::net::TcpStream;
 use wire::observed::Observed;
@@ -16,7 +17,6 @@ use wire::{Deed, PATIENT, Script, Server, Wire};
 struct Etcd;
 
 impl Wire for Etcd {
-    const PROTOCOL: Protocol = Protocol::Etcd;
     const WRITE: &'static str = "/etcdserverpb.KV/Put";
     const VERSION: Option<i64> = None;
     const GREETING: Option<&'static str> = None;
@@ -25,6 +25,10 @@ impl Wire for Etcd {
 
     /// A gRPC code and its message.
     type Reply = (&'static str, &'static str);
+
+    fn speech() -> Speech {
+        Protocol::Etcd.into()
+    }
 
     async fn serve(stream: TcpStream, seen: Observed, script: Script<Self::Reply>) {
         // How a connection ends is counted, not judged.

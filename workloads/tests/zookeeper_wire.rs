@@ -6,6 +6,7 @@ mod wire;
 use bytes::{Buf, BufMut, BytesMut};
 use grudge_workloads::operation::{Invocation, Outcome};
 use grudge_workloads::registry::Protocol;
+use grudge_workloads::speech::Speech;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -24,7 +25,6 @@ struct Body {
 }
 
 impl Wire for ZooKeeper {
-    const PROTOCOL: Protocol = Protocol::ZooKeeper;
     const WRITE: &'static str = "setData";
     const VERSION: Option<i64> = Some(0);
     const GREETING: Option<&'static str> = Some("connect");
@@ -32,6 +32,10 @@ impl Wire for ZooKeeper {
     const REFUSED: &'static str = "refused";
 
     type Reply = Body;
+
+    fn speech() -> Speech {
+        Protocol::ZooKeeper.into()
+    }
 
     async fn serve(stream: TcpStream, seen: Observed, script: Script<Body>) {
         // How a connection ends is counted, not judged.

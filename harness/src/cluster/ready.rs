@@ -1,4 +1,5 @@
-//! When a cluster serves: every node answers as leader or follower, and exactly one leads.
+//! When a cluster serves: every node answers as leader or follower, and exactly one leads, unless nobody knows how to ask
+//! who does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,8 +34,9 @@ pub(crate) async fn serving(
         let nodes: Vec<&Node> = replicas.iter().map(|replica| &replica.node).collect();
         let roles = roles(&nodes, connect).await;
         let leaders = roles.iter().filter(|role| **role == Ok(Role::Leader)).count();
-        let laggard = roles.iter().position(|role| !matches!(role, Ok(Role::Leader | Role::Follower)));
-        if laggard.is_none() && leaders == 1 {
+        let laggard = roles.iter().position(|role| !matches!(role, Ok(Role::Leader | Role::Follower | Role::Equal)));
+        let equal = roles.iter().all(|role| *role == Ok(Role::Equal));
+        if laggard.is_none() && (leaders == 1 || equal) {
             return Ok(());
         }
         if Instant::now() >= deadline {

@@ -4,8 +4,10 @@ mod adapter;
 mod contain;
 mod effect;
 pub(crate) mod etcd;
+pub mod http;
 mod membership;
 mod names;
+mod stop;
 mod tasks;
 mod work;
 pub(crate) mod zookeeper;
@@ -79,6 +81,8 @@ pub enum Role {
     Follower,
     /// It knows no leader and does not serve.
     Looking,
+    /// It serves, and nobody knows how to ask it who leads.
+    Equal,
 }
 
 /// Which reads a client asks for.
@@ -106,4 +110,9 @@ pub trait Connect: Send + Sync {
     /// # Errors
     /// The node did not answer in time: a short token.
     async fn role(&self, target: &Target) -> Result<Role, String>;
+
+    /// Whether its clients know what such an operation of their workload is.
+    fn can(&self, _f: &str) -> bool {
+        true
+    }
 }

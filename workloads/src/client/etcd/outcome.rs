@@ -16,28 +16,13 @@ use tonic::{Code, Status};
 
 use super::link::LinkError;
 use crate::client::Effect;
-use crate::operation::Outcome;
+pub(super) use crate::client::stop::Stop;
 
 /// How the server's own messages begin; a message without it was made on the way.
 const SERVER: &str = "etcdserver: ";
 
 /// The token of a request that names a lease which is not there any more.
 pub(super) const LEASE_NOT_FOUND: &str = "requested-lease-not-found";
-
-/// Why an operation did not get its answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// The connection was gone before the request: nothing was sent.
-    Unsent,
-    /// The connection broke after the request was handed over.
-    Lost(Effect),
-    /// The server said, for certain, that it did not do it.
-    Refused(String),
-    /// The server, or something on the way, answered with an error that leaves it open.
-    Doubt(Effect, String),
-    /// Time was up.
-    Deadline(Effect),
-}
 
 impl Stop {
     /// What a gRPC status means.
@@ -51,34 +36,6 @@ impl Stop {
             Some(message) if refuses(status.code(), message) => Stop::Refused(token(message)),
             Some(message) => Stop::Doubt(effect, token(message)),
             None => Stop::Doubt(effect, token(&format!("{:?}", status.code()))),
-        }
-    }
-
-    /// Why, in a word, for whom it does not matter what became of the request.
-    pub(super) fn token(self) -> String {
-        match Outcome::from(self) {
-            Outcome::Fail { error } | Outcome::Info { error } => error,
-            Outcome::Ok { .. } => unreachable!("a stop is never ok"),
-        }
-    }
-
-    /// Whether the client can no longer be trusted to send nothing more of this.
-    pub(super) fn kills(&self) -> bool {
-        match self {
-            Stop::Unsent | Stop::Lost(_) | Stop::Deadline(_) => true,
-            Stop::Refused(_) | Stop::Doubt(..) => false,
-        }
-    }
-}
-
-impl From<Stop> for Outcome {
-    fn from(stop: Stop) -> Outcome {
-        match stop {
-            Stop::Unsent => Outcome::fail("disconnected"),
-            Stop::Refused(token) => Outcome::fail(token),
-            Stop::Lost(effect) => effect.unknown("connection-lost"),
-            Stop::Doubt(effect, token) => effect.unknown(token),
-            Stop::Deadline(effect) => effect.unknown("timeout"),
         }
     }
 }
@@ -107,6 +64,7 @@ fn token(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::operation::Outcome;
 
     fn outcome(effect: Effect, code: Code, message: &str) -> Outcome {
         Stop::of(effect, Status::new(code, message)).into()

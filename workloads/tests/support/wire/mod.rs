@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use grudge_workloads::client::{Client, Target};
-use grudge_workloads::registry::{Protocol, find};
+use grudge_workloads::registry::find;
+use grudge_workloads::speech::Speech;
 use grudge_workloads::workload::{Options, Workload};
 use observed::Observed;
 use tokio::net::{TcpListener, TcpStream};
@@ -23,7 +24,7 @@ const IMPATIENT: Duration = Duration::from_secs(2);
 /// The server's side of a protocol, as far as one key needs.
 pub trait Wire: 'static {
     /// What its clients speak.
-    const PROTOCOL: Protocol;
+    fn speech() -> Speech;
     /// The request that carries a write.
     const WRITE: &'static str;
     /// The version that an answered write has.
@@ -121,5 +122,5 @@ fn target(address: SocketAddr, timeout: Duration) -> Target {
 
 fn workload<W: Wire>(name: &str) -> Workload {
     let options = Options { seed: 1, workers: 1, keys: Some(1), rate: None, time: Duration::from_secs(1) };
-    find(name, W::PROTOCOL, &options).expect("it is in the list")
+    find(name, W::speech(), &options).expect("it is in the list")
 }
