@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
 use crate::fault::{Arena, Fault, FaultKind, Workers};
-use crate::nemesis::{Agenda, Choice, Plan, Step};
+use crate::nemesis::{Agenda, Choice, Leaders, Plan, Step};
 use crate::system::Subject;
 
 /// A test, resolved.
@@ -162,11 +162,30 @@ impl Spec {
         drawn.chain(self.script.iter().map(|step| step.fault.sort())).collect()
     }
 
+    /// Whether it says who leads only of a system that can be asked.
+    ///
+    /// # Errors
+    /// One sentence that names the first entry that does.
+    pub fn check_leaders(&self, leaders: Leaders) -> Result<(), Failure> {
+        if leaders == Leaders::Known {
+            return Ok(());
+        }
+        let choices = self.faults.iter().filter(|choice| choice.needs_leader()).map(ToString::to_string);
+        let steps = self.script.iter().filter(|step| step.needs_leader()).map(ToString::to_string);
+        match choices.chain(steps).next() {
+            None => Ok(()),
+            Some(entry) => Err(Failure::BadArguments(format!(
+                "`{entry}`: nobody knows how to ask `{}` who leads; its file can say it: `leader = {{ … }}`",
+                self.system
+            ))),
+        }
+    }
+
     /// What the nemesis has to do: the script if there is one, or else what is drawn from the menu.
     #[must_use]
-    pub fn agenda(&self, protocol: Option<Protocol>) -> Agenda {
+    pub fn agenda(&self, protocol: Option<Protocol>, leaders: Leaders) -> Agenda {
         if self.script.is_empty() {
-            Agenda::planned(Plan::new(self.seed, &self.faults, protocol))
+            Agenda::planned(Plan::new(self.seed, &self.faults, protocol, leaders))
         } else {
             Agenda::scripted(&self.script)
         }

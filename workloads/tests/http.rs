@@ -215,6 +215,8 @@ async fn a_node_is_asked_whether_it_leads_if_it_is_said_how() {
         (Some(leader("/raft/leader", json!("10.0.0.1"))), Ok(Role::Follower)),
         (Some(leader("/raft/term", json!(1))), Ok(Role::Follower)),
         (Some(Leader { request: "GET /no".parse().expect("a request"), ..leader("", json!(1)) }), Err("http-404")),
+        (Some(Leader { follows: Some(json!("127.0.0.1")), ..leader("/raft/leader", json!("me")) }), Ok(Role::Follower)),
+        (Some(Leader { follows: Some(json!("you")), ..leader("/raft/leader", json!("me")) }), Ok(Role::Looking)),
         (Some(Leader { port: Some(1), ..leader("", json!(1)) }), Err("connection-refused")),
     ];
     for (question, role) in table {

@@ -39,10 +39,11 @@ impl Prepared {
     pub(super) fn new(spec: Spec, store: &Path) -> Result<Prepared, Failure> {
         let system = session::system(&spec.system, &spec.bugs)?;
         spec.check_faults(Arena::Processes, system.replica)?;
+        spec.check_leaders(system.leaders())?;
         if spec.kinds().contains(&FaultKind::Member) && system.membership.is_none() {
             return Err(Failure::BadArguments(format!("fault `member`: the members of `{}` are fixed", system.name)));
         }
-        let workload = registry::find(&spec.workload, system.protocol, &spec.options())
+        let workload = registry::find(&spec.workload, system.speech(), &spec.options())
             .map_err(|error| Failure::BadArguments(error.to_string()))?;
         let started = Timestamp::now();
         let folder = RunFolder::create(store, &spec.name(), started)?;
@@ -65,7 +66,7 @@ impl Prepared {
         let Prepared { spec, system, workload, started, folder } = self;
         tracing::info!(seed = spec.seed, "running {}", spec.name());
         let connect = Arc::clone(&workload.connect);
-        let agenda = spec.agenda(system.replica);
+        let agenda = spec.agenda(system.replica, system.leaders());
         let wanted = cluster::Spec {
             patience: system.patience,
             system: system.clone(),
@@ -113,22 +114,25 @@ impl Prepared {
     }
 }
 
-/// Processes, if faults are to hit them, or else tasks of this one, which cost less.
+/// Processes, if they are the system's own or faults are to hit them, or else tasks of this one, which cost less.
 fn clients(spec: &Spec, system: &System, workload: &Workload, folder: &RunFolder) -> Result<Clients, Failure> {
     let asks = Arc::clone(&workload.connect);
-    if !spec.kinds().contains(&FaultKind::Client) {
+    if system.client.is_empty() && !spec.kinds().contains(&FaultKind::Client) {
         return Ok(Clients::Tasks(asks));
     }
-    let grudge = std::env::current_exe().context("this program cannot be found")?;
     let logs = folder.path().join("clients");
-    let staff = Staff {
-        command: vec![grudge.display().to_string(), "client".to_owned(), system.protocol.to_string()],
-        workload: spec.workload.clone(),
-        logs: logs.clone(),
-        asks,
-    };
+    let staff = Staff { command: command(system, folder)?, workload: spec.workload.clone(), logs: logs.clone(), asks };
     let roster = Roster::new(staff, spec.concurrency);
     Ok(Clients::Processes(roster.with_context(|| format!("cannot write {}: {}", logs.display(), store::ADVICE))?))
+}
+
+/// What starts a client: the system's own, or one of ours for this test.
+fn command(system: &System, folder: &RunFolder) -> Result<Vec<String>, Failure> {
+    if !system.client.is_empty() {
+        return Ok(system.client.clone());
+    }
+    let grudge = std::env::current_exe().context("this program cannot be found")?;
+    Ok(vec![grudge.display().to_string(), "client".to_owned(), folder.test().display().to_string()])
 }
 
 fn targets(spec: &Spec, cluster: &Cluster) -> Vec<Target> {

@@ -60,6 +60,9 @@ pub(super) struct SpecArgs {
     /// How long after the final heal every worker must have succeeded again [default: 30s]
     #[arg(long, value_name = "T", value_parser = spec::duration)]
     recovery: Option<SignedDuration>,
+    /// The program that makes the clients' calls instead of ours; workloads/CLIENTS.md says what it is told and answers
+    #[arg(long, value_name = "COMMAND")]
+    client: Option<String>,
     /// End the run as soon as a promise is seen to be broken
     #[arg(long)]
     fail_fast: bool,
@@ -101,6 +104,10 @@ impl SpecArgs {
             Asked::Test(spec) => *spec,
             Asked::System(subject) => self.defaults(subject, usual_rate, arena),
         };
+        if let Some(client) = &self.client {
+            let client = ["sh", "-c", client].map(str::to_owned).to_vec();
+            spec.system = Subject::Described(Box::new(System { client, ..spec.system.system()? }));
+        }
         if let Some(workload) = &self.workload {
             spec.workload.clone_from(workload);
         }

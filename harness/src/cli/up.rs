@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use grudge_nodes::bugs::Bug;
-use grudge_workloads::registry::{self, Protocol};
+use grudge_workloads::registry::Protocol;
 use jiff::Timestamp;
 use nix::unistd::{Uid, getpid};
 use owo_colors::OwoColorize;
@@ -44,8 +44,6 @@ pub(super) fn run(args: &UpArgs) -> Result<Exit, Failure> {
     // The caller's process stays in the sandbox's network and has a number that is good outside of it.
     let (outside, root) = (getpid().as_raw(), Uid::effective().is_root());
     session::in_sandbox(|mut stop| async move {
-        let connect =
-            registry::connect("register", system.protocol).map_err(|error| Failure::BadArguments(error.to_string()))?;
         let wanted = cluster::Spec {
             system: system.clone(),
             nodes: usize::from(args.nodes),
@@ -53,7 +51,7 @@ pub(super) fn run(args: &UpArgs) -> Result<Exit, Failure> {
             bugs: args.bugs.clone(),
             seed: args.seed,
             env: BTreeMap::new(),
-            connect,
+            connect: system.asks(),
             faults: BTreeSet::new(),
             patience: system.patience,
         };
@@ -81,8 +79,10 @@ fn guide(system: &System, nodes: &[Node], leader: Option<&str>, outside: i32, ro
         let _ = writeln!(text, "  {:<4} {}{role}", node.name, node.client_address);
     }
     let example = match system.protocol {
-        Protocol::Etcd => format!("env ETCDCTL_API=3 etcdctl --endpoints {} get '' --prefix", all.join(",")),
-        Protocol::ZooKeeper => format!("zkCli.sh -server {first}"),
+        Some(Protocol::Etcd) => format!("env ETCDCTL_API=3 etcdctl --endpoints {} get '' --prefix", all.join(",")),
+        Some(Protocol::ZooKeeper) => format!("zkCli.sh -server {first}"),
+        None if system.http.is_some() => format!("curl http://{first}/"),
+        None => format!("nc {first}"),
     };
     let _ = writeln!(text, "The nodes live in a network of their own. From another terminal:");
     let _ = writeln!(text, "  a shell there   {enter} bash");

@@ -6,21 +6,22 @@ use std::sync::Arc;
 
 use grudge_workloads::client::{Client, Connect, Target};
 use grudge_workloads::operation::Invocation;
-use grudge_workloads::registry::{self, Protocol};
+use grudge_workloads::registry;
+use grudge_workloads::speech::Speech;
 use tokio::io::{AsyncBufRead, AsyncWrite, AsyncWriteExt};
 
 use super::lines::{Answer, Request, next, written};
 
-/// Does what it is told over that protocol, until it is told nothing more.
+/// Does what it is told in that speech, until it is told nothing more.
 ///
 /// # Errors
 /// It is told what makes no sense, or nobody listens to its answers.
 pub async fn serve(
-    protocol: Protocol,
+    speech: Speech,
     mut input: impl AsyncBufRead + Unpin,
     mut output: impl AsyncWrite + Unpin,
 ) -> io::Result<()> {
-    let mut host = Host { protocol, place: None, client: None, words: BTreeSet::new() };
+    let mut host = Host { speech, place: None, client: None, words: BTreeSet::new() };
     while let Some(request) = next(&mut input).await? {
         let answer = host.obey(request).await;
         output.write_all(&written(&answer)?).await?;
@@ -30,7 +31,7 @@ pub async fn serve(
 }
 
 struct Host {
-    protocol: Protocol,
+    speech: Speech,
     /// Whom it works for and where, once that was said.
     place: Option<(Arc<dyn Connect>, Target)>,
     client: Option<Box<dyn Client>>,
@@ -40,7 +41,7 @@ struct Host {
 impl Host {
     async fn obey(&mut self, request: Request) -> Answer {
         match request {
-            Request::Start(start) => match registry::connect(&start.workload, self.protocol) {
+            Request::Start(start) => match registry::connect(&start.workload, self.speech.clone()) {
                 Ok(connect) => {
                     self.place = Some((connect, start.target()));
                     Answer::DONE
@@ -99,13 +100,15 @@ fn refused(error: impl Into<String>) -> Answer {
 
 #[cfg(test)]
 mod tests {
+    use grudge_workloads::registry::Protocol;
+
     use super::*;
 
     #[tokio::test]
     async fn a_client_that_is_told_to_work_before_it_is_told_where_refuses() {
         let told: &[u8] = b"{\"type\":\"open\"}\n{\"type\":\"invoke\",\"f\":\"read\",\"key\":null,\"value\":null}\n";
         let mut said = Vec::new();
-        serve(Protocol::Etcd, told, &mut said).await.expect("all of them are lines");
+        serve(Protocol::Etcd.into(), told, &mut said).await.expect("all of them are lines");
         let said = String::from_utf8(said).expect("it is text");
         let lines: Vec<&str> = said.lines().collect();
         assert_eq!(
@@ -122,7 +125,7 @@ mod tests {
         let told = br#"{"type":"start","worker":0,"workload":"queue","node":"n1","address":"10.42.0.1:2379","cluster":[],"timeout-ms":1,"ttl-ms":1}
 "#;
         let mut said = Vec::new();
-        serve(Protocol::Etcd, &told[..], &mut said).await.expect("it is a line");
+        serve(Protocol::Etcd.into(), &told[..], &mut said).await.expect("it is a line");
         assert!(String::from_utf8_lossy(&said).contains("There is no workload `queue`"));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grudge_workloads::client::{Peer, Target};
-use grudge_workloads::operation::Outcome;
+use grudge_workloads::operation::{Invocation, Outcome};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
@@ -96,9 +96,13 @@ impl Answer {
         }
     }
 
-    /// The outcome of a call, and whether the client makes no more of them.
-    pub(super) fn outcome(self) -> (Outcome, bool) {
+    /// The outcome of that call, and whether the client makes no more of them. Who is done and has nothing to say of it
+    /// has done what was asked for.
+    pub(super) fn outcome_of(self, call: &Invocation) -> (Outcome, bool) {
         match self {
+            Answer::Ok { value: Value::Null, version, over } => {
+                (Outcome::Ok { value: call.value.clone(), version }, over)
+            }
             Answer::Ok { value, version, over } => (Outcome::Ok { value, version }, over),
             Answer::Fail { error, over } => (Outcome::Fail { error }, over),
             Answer::Info { error } => (Outcome::Info { error }, true),
@@ -151,12 +155,16 @@ mod tests {
     #[test]
     fn an_answer_may_leave_out_what_it_has_nothing_to_say_of() {
         assert_eq!(read::<Answer>(&json!({ "type": "ok" })), Answer::DONE);
-        let over = read::<Answer>(&json!({ "type": "fail", "error": "lost", "over": true })).outcome();
-        assert_eq!(over, (Outcome::fail("lost"), true));
-        assert_eq!(
-            read::<Answer>(&json!({ "type": "info", "error": "timeout" })).outcome().0,
-            Outcome::info("timeout")
-        );
+        let write = Invocation::new("write").with(7);
+        let table = [
+            (json!({ "type": "fail", "error": "lost", "over": true }), (Outcome::fail("lost"), true)),
+            (json!({ "type": "info", "error": "timeout" }), (Outcome::info("timeout"), true)),
+            (json!({ "type": "ok" }), (Outcome::ok(7, None), false)),
+            (json!({ "type": "ok", "value": 8, "version": 1 }), (Outcome::ok(8, Some(1)), false)),
+        ];
+        for (line, outcome) in table {
+            assert_eq!(read::<Answer>(&line).outcome_of(&write), outcome, "{line}");
+        }
     }
 
     #[tokio::test]

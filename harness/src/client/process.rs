@@ -103,7 +103,11 @@ impl Line {
         let (tell, ended) = watch::channel(None);
         tokio::spawn(async move {
             match child.wait().await {
-                Ok(status) => drop(tell.send(Some(status))),
+                Ok(status) => {
+                    // What it has started goes with it, if anything is left of that.
+                    let _ = killpg(pid, Signal::SIGKILL);
+                    let _ = tell.send(Some(status));
+                }
                 Err(error) => tracing::error!("client {pid} cannot be waited for: {error}"),
             }
         });

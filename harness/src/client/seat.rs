@@ -207,7 +207,7 @@ impl Client for Session {
         let Invocation { f, key, value } = invocation.clone();
         self.note(|holders, worker| holders.called(worker, invocation));
         let (outcome, over) = match self.ask(&Request::Invoke { f: f.to_owned(), key, value }).await {
-            Ok(answer) => answer.outcome(),
+            Ok(answer) => answer.outcome_of(invocation),
             Err(broken) => {
                 self.seat.warn(&broken);
                 (broken.outcome(), true)

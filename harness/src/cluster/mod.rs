@@ -178,7 +178,7 @@ pub(crate) struct Members {
 impl Members {
     fn of(system: &System) -> Option<Members> {
         let system::Membership { peer_port, joining } = system.membership.clone()?;
-        Some(Members { calls: registry::membership(system.protocol)?, peer_port, joining })
+        Some(Members { calls: registry::membership(system.protocol?)?, peer_port, joining })
     }
 }
 

@@ -246,8 +246,8 @@ impl Fault {
     #[must_use]
     pub fn needs_leader(&self) -> bool {
         match self {
-            Fault::Partition(shape) => matches!(shape, Shape::Leader | Shape::LeaderMute | Shape::LeaderFromClients),
-            _ => matches!(self.targets(), Some(Targets::Leader | Targets::Followers)),
+            Fault::Partition(shape) => shape.needs_leader(),
+            _ => self.targets().is_some_and(Targets::needs_leader),
         }
     }
 }

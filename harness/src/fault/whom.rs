@@ -29,6 +29,12 @@ pub enum Targets {
 }
 
 impl Targets {
+    /// Whether it takes a leader to say who they are.
+    #[must_use]
+    pub fn needs_leader(&self) -> bool {
+        matches!(self, Targets::Leader | Targets::Followers)
+    }
+
     /// Whether they are one node, whoever that is.
     pub(super) fn is_single(&self) -> bool {
         match self {
@@ -84,6 +90,12 @@ pub enum Shape {
 }
 
 impl Shape {
+    /// Whether it takes a leader to say whom it means.
+    #[must_use]
+    pub fn needs_leader(&self) -> bool {
+        matches!(self, Shape::Leader | Shape::LeaderMute | Shape::LeaderFromClients)
+    }
+
     /// Whether it keeps clients from nodes.
     #[must_use]
     pub fn is_about_clients(&self) -> bool {

@@ -54,6 +54,16 @@ impl Choice {
         }
     }
 
+    /// Whether it takes a leader to say whom it means.
+    #[must_use]
+    pub fn needs_leader(&self) -> bool {
+        match self {
+            Choice::Only(fault) => fault.needs_leader(),
+            Choice::On(_, targets) => targets.needs_leader(),
+            Choice::Any(_) | Choice::OnClients(_) | Choice::AtPoint(..) => false,
+        }
+    }
+
     /// Whether it can be done there, to replicas of that protocol (none: they are not ours).
     ///
     /// # Errors

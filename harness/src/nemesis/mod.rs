@@ -37,6 +37,7 @@ pub mod sign;
 pub use agenda::{Action, Agenda, Do, Landmarks, StepId, Wait};
 pub use breakable::Breakable;
 pub use choice::{Choice, Menu};
+pub use plan::Leaders;
 pub(crate) use plan::Plan;
 pub use schedule::Schedule;
 pub use script::{Step, Trap, Trigger};

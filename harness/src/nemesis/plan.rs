@@ -48,9 +48,19 @@ const HEADROOM: std::ops::Range<u32> = 1..16;
 /// By how much a packet is held up at most, in milliseconds.
 const HELD_UP: std::ops::Range<u64> = 5..200;
 
+/// Whether a system can be asked who leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaders {
+    /// It can.
+    Known,
+    /// Nobody knows how.
+    Unknown,
+}
+
 /// An endless sequence of steps.
 pub(crate) struct Plan {
     menu: Vec<Choice>,
+    leaders: Leaders,
     points: Vec<Point>,
     /// What is left of this round: each comes up once before one comes up again.
     round: Vec<Choice>,
@@ -62,13 +72,13 @@ pub(crate) struct Plan {
 impl Plan {
     /// A plan over these faults against replicas of that protocol (none: they are not ours and know no points). The
     /// same seed and menu give the same steps.
-    pub(crate) fn new(seed: u64, menu: &[Choice], protocol: Option<Protocol>) -> Plan {
+    pub(crate) fn new(seed: u64, menu: &[Choice], protocol: Option<Protocol>, leaders: Leaders) -> Plan {
         let points = protocol.map(points).unwrap_or_default();
         let possible = |choice: &&Choice| !points.is_empty() || !matches!(choice, Choice::AtPoint(..));
         let menu = menu.iter().filter(possible).cloned().collect();
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(super::PLAN_STREAM);
-        Plan { menu, points, round: Vec::new(), drawn: VecDeque::new(), rng }
+        Plan { menu, leaders, points, round: Vec::new(), drawn: VecDeque::new(), rng }
     }
 
     /// Whether there is nothing to draw from.
@@ -142,16 +152,19 @@ impl Plan {
             Choice::Only(fault) => fault.clone(),
             Choice::Any(FaultKind::Partition)
             | Choice::On(FaultKind::Partition, _)
-            | Choice::AtPoint(FaultKind::Partition, _) => Fault::Partition(self.weighted(&[
-                (4, Shape::Leader),
-                (2, Shape::Halves),
-                (1, Shape::OneWay),
-                (1, Shape::LeaderMute),
-                (1, Shape::One),
-                (1, Shape::Minority),
-                (1, Shape::MajoritiesRing),
-                (1, Shape::Bridge),
-            ])),
+            | Choice::AtPoint(FaultKind::Partition, _) => {
+                let shapes = [
+                    (4, Shape::Leader),
+                    (2, Shape::Halves),
+                    (1, Shape::OneWay),
+                    (1, Shape::LeaderMute),
+                    (1, Shape::One),
+                    (1, Shape::Minority),
+                    (1, Shape::MajoritiesRing),
+                    (1, Shape::Bridge),
+                ];
+                Fault::Partition(self.known(&shapes, Shape::needs_leader))
+            }
             Choice::Any(FaultKind::Client) | Choice::AtPoint(FaultKind::Client, _) => {
                 let targets = self.weighted(&[(2, Workers::Holder), (2, Workers::One), (1, Workers::All)]);
                 self.client_fault(targets)
@@ -167,20 +180,21 @@ impl Plan {
 
     fn targets(&mut self, kind: FaultKind) -> Targets {
         if kind == FaultKind::Member {
-            return self.weighted(&[(1, Targets::Leader), (1, Targets::One)]);
+            return self.known(&[(1, Targets::Leader), (1, Targets::One)], Targets::needs_leader);
         }
         let (minority, majority, all) = match kind {
             FaultKind::Kill | FaultKind::Power => (2, 2, 2),
             FaultKind::Packets => (2, 1, 4),
             _ => (2, 1, 1),
         };
-        self.weighted(&[
+        let targets = [
             (4, Targets::Leader),
             (2, Targets::One),
             (minority, Targets::Minority),
             (majority, Targets::Majority),
             (all, Targets::All),
-        ])
+        ];
+        self.known(&targets, Targets::needs_leader)
     }
 
     fn fault_on(&mut self, kind: FaultKind, targets: Targets) -> Fault {
@@ -233,6 +247,13 @@ impl Plan {
         PacketTrouble { loss, duplicate, late, jitter, ..PacketTrouble::none(targets) }
     }
 
+    /// One of these of which it is known whom it means.
+    fn known<T: Clone>(&mut self, choices: &[(u32, T)], needs_leader: fn(&T) -> bool) -> T {
+        let blind = self.leaders == Leaders::Unknown;
+        let known: Vec<_> = choices.iter().filter(|(_, choice)| !(blind && needs_leader(choice))).cloned().collect();
+        self.weighted(&known)
+    }
+
     fn weighted<T: Clone>(&mut self, choices: &[(u32, T)]) -> T {
         let total: u32 = choices.iter().map(|(weight, _)| weight).sum();
         let mut ticket = self.rng.random_range(0..total);
@@ -265,7 +286,7 @@ mod tests {
     use crate::fault::Arena;
 
     fn plan(seed: u64, menu: &[Choice]) -> Plan {
-        Plan::new(seed, menu, Some(Protocol::Zab))
+        Plan::new(seed, menu, Some(Protocol::Zab), Leaders::Known)
     }
 
     #[test]
@@ -314,6 +335,15 @@ mod tests {
     }
 
     #[test]
+    fn where_nobody_knows_who_leads_nothing_is_drawn_that_means_the_leader() {
+        let menu = Choice::all(Arena::Processes, None);
+        let steps: Vec<Step> = Plan::new(2, &menu, None, Leaders::Unknown).take(300).collect();
+        assert!(steps.iter().all(|step| !step.needs_leader()), "{steps:?}");
+        let kinds: BTreeSet<&str> = steps.iter().map(|step| step.fault.kind()).collect();
+        assert_eq!(kinds.len(), menu.len(), "{kinds:?}");
+    }
+
+    #[test]
     fn a_fault_at_a_point_follows_one_that_brings_it() {
         let menu = ["kill@point", "partition", "disk"].map(|text| text.parse::<Choice>().expect(text));
         let steps: Vec<Step> = plan(7, &menu).take(100).collect();
@@ -324,7 +354,7 @@ mod tests {
             assert!(["kill", "partition"].contains(&pair[0].fault.kind()), "{}: then {}", pair[0], pair[1]);
             assert!(matches!(pair[0].when, Trigger::Calm(_)) && pair[1].fault.is_here());
         }
-        let foreign = Plan::new(7, &menu, None).take(100).collect::<Vec<Step>>();
+        let foreign = Plan::new(7, &menu, None, Leaders::Known).take(100).collect::<Vec<Step>>();
         assert!(foreign.iter().all(|step| !step.fault.is_here()), "what is not ours knows no points");
     }
 

@@ -181,6 +181,13 @@ impl Step {
         self.within.unwrap_or(WITHIN)
     }
 
+    /// Whether it takes a leader to say when it begins or whom it means.
+    #[must_use]
+    pub fn needs_leader(&self) -> bool {
+        let awaits = matches!(self.when, Trigger::Leader { .. } | Trigger::Sign(Sign { what: Seen::Role(_), .. }));
+        awaits || self.fault.needs_leader()
+    }
+
     /// Whether it makes sense there, for these nodes, which are replicas of that protocol (none: they are not ours).
     ///
     /// # Errors

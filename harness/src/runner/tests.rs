@@ -12,7 +12,7 @@ use super::memory::{Manner, Memory};
 use super::{Ran, Run, stop};
 use crate::client::Clients;
 use crate::fault::FaultKind;
-use crate::nemesis::{Agenda, Choice, Plan};
+use crate::nemesis::{Agenda, Choice, Leaders, Plan};
 use crate::report::{Judged, overall};
 
 fn run(memory: &Memory, folder: &TempDir, faults: &[FaultKind], time: Duration) -> Run {
@@ -30,7 +30,7 @@ fn run(memory: &Memory, folder: &TempDir, faults: &[FaultKind], time: Duration) 
         workload,
         targets: vec![target("n1"), target("n2")],
         concurrency: 4,
-        agenda: Agenda::planned(Plan::new(1, &menu, None)),
+        agenda: Agenda::planned(Plan::new(1, &menu, None, Leaders::Known)),
         seed: 1,
         time,
         recovery: Duration::from_millis(700),

@@ -26,7 +26,7 @@ use super::protocol::Protocol;
 use super::siege::Siege;
 use super::workers::Workers;
 use crate::exit::Failure;
-use crate::nemesis::{Action, Agenda, Do, Landmarks, Toll, Wait};
+use crate::nemesis::{Action, Agenda, Do, Landmarks, Leaders, Toll, Wait};
 use crate::runner::core::{Core, Row, Straggler};
 use crate::runner::watchdog::Watchdog;
 use crate::runner::{Ending, WIND_DOWN, judge};
@@ -81,7 +81,7 @@ impl<P: Protocol> Stage<P> {
         Stage {
             core: Core::new(Ledger::default(), watchdog, siege.names(), spec.concurrency),
             workers: Workers::new(life, patience, world.ids(), siege.names(), spec.concurrency),
-            agenda: spec.agenda(Some(node.protocol)),
+            agenda: spec.agenda(Some(node.protocol), Leaders::Known),
             siege,
             wait: Wait::default(),
             stirred: true,

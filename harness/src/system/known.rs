@@ -1,7 +1,7 @@
 //! Which systems there are: those that come with this program, and those that a file describes.
 
 use std::fs;
-use std::path::Path;
+use std::path::{self, Path};
 
 use super::{System, SystemError};
 
@@ -49,7 +49,14 @@ impl System {
     /// # Errors
     /// It makes no sense; the error names the line.
     pub fn parse(file: &Path, text: &str) -> Result<System, SystemError> {
-        toml::from_str(text).map_err(|error| wrong(file, &error))
+        let mut system: System = toml::from_str(text).map_err(|error| wrong(file, &error))?;
+        system.check_speech().map_err(|error| wrong(file, &error))?;
+        let here = file.parent().unwrap_or(Path::new(""));
+        let here = path::absolute(here.join(".")).map_err(|error| wrong(file, &error))?;
+        for word in &mut system.client {
+            *word = word.replace("{here}", &here.display().to_string());
+        }
+        Ok(system)
     }
 }
 

@@ -17,6 +17,7 @@ mod error;
 mod known;
 mod need;
 mod place;
+mod speech;
 mod start;
 mod subject;
 
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use grudge_nodes::bugs::Bug;
 use grudge_nodes::command;
+use grudge_workloads::client::http::{Api, Leader};
 use grudge_workloads::registry::Protocol;
 use jiff::fmt::serde::unsigned_duration::friendly::compact;
 use serde::de::{Deserializer, Error as _};
@@ -50,8 +52,22 @@ pub struct System {
     pub name: String,
     /// One line for people.
     pub about: String,
-    /// What its clients speak.
-    pub protocol: Protocol,
+    /// What its clients speak, if that is known here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
+    /// How its registers are reached over HTTP, if it speaks that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<Api>,
+    /// The program that makes its clients' calls and its arguments, if none of ours does; `{here}` is the folder of
+    /// the file that describes the system.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub client: Vec<String>,
+    /// The workloads that such a client can do; if absent all that its protocol can.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workloads: Vec<String>,
+    /// How a node is asked whether it leads, if its protocol has no words for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader: Option<Leader>,
     /// The port on which each node serves clients.
     pub client_port: u16,
     /// The command line that starts one node, with placeholders.

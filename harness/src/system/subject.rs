@@ -96,7 +96,9 @@ impl<'de> Deserialize<'de> for Subject {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Subject, A::Error> {
-                System::deserialize(MapAccessDeserializer::new(map)).map(|it| Subject::Described(Box::new(it)))
+                let system = System::deserialize(MapAccessDeserializer::new(map))?;
+                system.check_speech().map_err(de::Error::custom)?;
+                Ok(Subject::Described(Box::new(system)))
             }
         }
 

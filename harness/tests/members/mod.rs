@@ -26,7 +26,7 @@ async fn three(dir: &Path) -> Option<Cluster> {
         return None;
     }
     let options = Options { seed: 1, workers: 1, keys: None, rate: None, time: Duration::from_secs(1) };
-    let workload = registry::find("register", system.protocol, &options).expect("etcd has registers");
+    let workload = registry::find("register", system.speech(), &options).expect("etcd has registers");
     let spec = Spec {
         patience: system.patience,
         system,

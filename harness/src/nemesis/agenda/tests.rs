@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::*;
 use crate::fault::Arena;
 use crate::nemesis::schedule::{Rearm, Whom};
-use crate::nemesis::{Choice, Schedule};
+use crate::nemesis::{Choice, Leaders, Schedule};
 use grudge_nodes::command::Protocol;
 
 /// What happens to a system, at which millisecond.
@@ -220,7 +220,8 @@ fn a_fault_that_is_refused_is_over_at_once() {
 #[test]
 fn a_plan_goes_on_and_on_and_is_whole_again_at_the_end() {
     for seed in 0..20 {
-        let plan = Plan::new(seed, &Choice::all(Arena::Simulation, Some(Protocol::Zab)), Some(Protocol::Zab));
+        let plan =
+            Plan::new(seed, &Choice::all(Arena::Simulation, Some(Protocol::Zab)), Some(Protocol::Zab), Leaders::Known);
         let news: Vec<(u64, News)> = (0..200).map(|i| (i * 333, News::Reached("n2"))).collect();
         let (log, schedule) = play(Agenda::planned(plan), &news, 60_000, &["disk"]);
         let count = |word: &str| log.lines().filter(|line| line[7..].starts_with(word)).count();
@@ -236,7 +237,8 @@ fn a_plan_goes_on_and_on_and_is_whole_again_at_the_end() {
 #[test]
 fn a_schedule_played_again_does_the_same() {
     for seed in 0..20 {
-        let plan = Plan::new(seed, &Choice::all(Arena::Simulation, Some(Protocol::Zab)), Some(Protocol::Zab));
+        let plan =
+            Plan::new(seed, &Choice::all(Arena::Simulation, Some(Protocol::Zab)), Some(Protocol::Zab), Leaders::Known);
         let mut news: Vec<(u64, News)> = (1..200).map(|i| (i * 333, News::Reached("n2"))).collect();
         news.extend((1..300).map(|i| (i * 200, News::Acknowledged(7))));
         news.extend((1..10).map(|i| (i * 6_007, News::Leader)));

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::line::Line;
-use super::session::Session;
+use super::session::{Answer, Session};
 use super::sign::{check_pointer, found, same};
 use crate::client::adapter::Conversation as _;
 use crate::client::{Client, Connect, Effect, Role, Target};
@@ -32,6 +32,10 @@ pub struct Leader {
     pub pointer: String,
     /// What is there if the node leads: a value of JSON, or the same as a text, in which `{ip}` is the node's address.
     pub is: Value,
+    /// What is there if the node follows a leader, and whatever else means that it does not serve; if absent, every
+    /// other node that answers follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<Value>,
 }
 
 impl Leader {
@@ -55,14 +59,20 @@ impl Leader {
         if !(200..300).contains(&answer.status) {
             return Err(format!("http-{}", answer.status));
         }
-        let is = match &self.is {
-            Value::String(text) => Value::String(text.replace("{ip}", &target.address.ip().to_string())),
-            value => value.clone(),
+        Ok(self.role(&answer, &target.address.ip().to_string()))
+    }
+
+    fn role(&self, answer: &Answer, ip: &str) -> Role {
+        let there = found(&answer.body, &self.pointer);
+        let is = |value: &Value| match value {
+            Value::String(text) => there.as_ref().is_some_and(|there| same(there, &text.replace("{ip}", ip).into())),
+            value => there.as_ref().is_some_and(|there| same(there, value)),
         };
-        Ok(match found(&answer.body, &self.pointer) {
-            Some(there) if same(&there, &is) => Role::Leader,
+        match &self.follows {
+            _ if is(&self.is) => Role::Leader,
+            Some(follows) if !is(follows) => Role::Looking,
             _ => Role::Follower,
-        })
+        }
     }
 }
 
