@@ -20,7 +20,7 @@ const KV: &str = r#"
 name = "kv"
 about = "registers in memory"
 client-port = 8000
-command = ["python3", "KV.PY", "{ip}", "8000"]
+command = ["python3", "{here}/kv.py", "{ip}", "8000"]
 needs = [{ file = "python3", install = "sudo apt-get install python3" }]
 "#;
 
@@ -62,8 +62,8 @@ fn turn(test: &str) -> Option<MutexGuard<'static, ()>> {
 /// The file of the small system, with these lines, in a folder of its own.
 fn described(lines: &str) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let server = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/kv.py");
-    fs::write(folder.path().join("kv.toml"), KV.replace("KV.PY", server) + lines).expect("a temporary file");
+    fs::write(folder.path().join("kv.toml"), KV.to_owned() + lines).expect("a temporary file");
+    fs::write(folder.path().join("kv.py"), include_str!("foreign/kv.py")).expect("a temporary file");
     folder
 }
 
@@ -77,6 +77,47 @@ fn test(folder: &TempDir, arguments: &[&str]) -> Output {
 fn results(folder: &TempDir, workload: &str) -> Value {
     let file = folder.path().join(format!("store/kv-{workload}/latest/results.json"));
     serde_json::from_str(&fs::read_to_string(file).expect("results.json was written")).expect("results.json is JSON")
+}
+
+/// Runs a script until it shows what it is there to show, of a system that is installed; what it says then.
+fn shows(script: &str, needs: &[&str], options: &[&str]) -> Option<String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let there = |program: &&str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    if let Some(missing) = needs.iter().find(|program| !there(program)) {
+        eprintln!("skipped: {script}: {missing} is not installed");
+        return None;
+    }
+    let _turn = turn(script)?;
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    let file = scripts.join(script);
+    let store = tempfile::tempdir().expect("a temporary folder");
+    let text_of = |path: &Path| path.to_str().expect("these paths are text").to_owned();
+    let (file, store) = (text_of(&file), text_of(store.path()));
+    let mut last = String::new();
+    // Whom a fault meets, and doing what, is not in the seed's hand.
+    for seed in ["1", "2", "3"] {
+        let output = grudge(&[&["test", &file, "--store", &store, "--seed", seed], options].concat());
+        last = told(&output);
+        match output.status.code() {
+            Some(1) => return Some(text(&output.stdout)),
+            Some(0 | 2) => {}
+            _ => panic!("{last}"),
+        }
+    }
+    panic!("it was not shown in three runs: {last}");
+}
+
+#[test]
+fn a_lock_of_etcdctl_has_two_holders_once_one_was_paused() {
+    let client = concat!("python3 ", env!("CARGO_MANIFEST_DIR"), "/scripts/etcdctl.py");
+    let Some(said) = shows("etcdctl-lock.toml", &["etcd", "etcdctl"], &["--client", client]) else { return };
+    assert!(said.contains("linearizable mutex: invalid") && said.contains("acquired at"), "{said}");
+}
+
+#[test]
+fn a_leader_of_rnacos_that_is_cut_off_acknowledges_writes_alone() {
+    let Some(said) = shows("rnacos-isolated-leader.toml", &["rnacos", "curl"], &[]) else { return };
+    assert!(said.contains("linearizable cas-register: invalid") && said.contains("at n1"), "{said}");
 }
 
 /// The example of the page about clients.

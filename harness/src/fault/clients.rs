@@ -8,17 +8,33 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use procfs::process::{FDInfo, FDTarget};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::processes::{EFFECT, Look, group, look_at, until};
 use super::{ClientTrouble, Evidence, FaultError, Process, Receipt};
-use crate::client::process;
 use crate::client::seat::{Fate, Seat};
+use crate::client::{Roster, process};
 use crate::cluster::Inner;
 use crate::cluster::replica::describe;
 
 /// How long a new client may take to say that it is there.
 const START: Duration = Duration::from_secs(10);
+
+/// How long a fault of a holder waits for somebody to hold a lock.
+const HELD: Duration = Duration::from_secs(2);
+/// Between two looks at who does.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Waits until a client holds a lock, but not for long.
+pub(super) async fn until_held(clients: &Roster) {
+    let held = async {
+        while clients.crew().holder.is_none() {
+            sleep(LOOK).await;
+        }
+    };
+    // Who waits in vain is told so where it is resolved whom the fault means.
+    let _ = timeout(HELD, held).await;
+}
 
 /// What happens to one worker's client.
 struct Hit {

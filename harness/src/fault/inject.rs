@@ -9,8 +9,8 @@ use super::clocks::{self, Turned};
 use super::packets::Troubled;
 use super::resolve::{self, Meant, Situation};
 use super::{
-    Active, Arena, ClientTrouble, Fault, FaultError, InForce, Receipt, clients, cpu, disks, links, members, memory,
-    packets, processes, reset, restarts, threads,
+    Active, Arena, ClientTrouble, Fault, FaultError, InForce, Receipt, Workers, clients, cpu, disks, links, members,
+    memory, packets, processes, reset, restarts, threads,
 };
 use crate::client::Roster;
 use crate::cluster::{Cluster, Inner};
@@ -21,6 +21,10 @@ impl Cluster {
     /// # Errors
     /// [`FaultError::Inapplicable`]: nothing was done. Anything else: nobody knows what the cluster suffered.
     pub async fn start(&self, fault: &Fault, rng: &mut ChaCha8Rng) -> Result<Active, FaultError> {
+        let employed = self.inner.lock().await.clients.clone();
+        if let (Fault::Client { targets: Workers::Holder, .. }, Some(clients)) = (fault, &employed) {
+            clients::until_held(clients).await;
+        }
         let mut inner = self.inner.lock().await;
         let inner = &mut *inner;
         let leader = if fault.needs_leader() {

@@ -53,7 +53,8 @@ pub enum Workers {
     One,
     /// All of them.
     All,
-    /// The last that has acquired a lock and has not begun to release it, as far as it knows itself.
+    /// The last that has acquired a lock and has not begun to release it, as far as it knows itself; if nobody holds
+    /// one, whoever is next within two seconds.
     Holder,
     /// Exactly these, by their numbers from 0.
     Numbers(Vec<usize>),

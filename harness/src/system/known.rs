@@ -6,11 +6,12 @@ use std::path::{self, Path};
 use super::{System, SystemError};
 
 /// What is known without any file on the machine.
-const BUILT_IN: [&str; 4] = [
+const BUILT_IN: [&str; 5] = [
     include_str!("../../../nodes/systems/raft.toml"),
     include_str!("../../../nodes/systems/zab.toml"),
     include_str!("../../../nodes/systems/etcd.toml"),
     include_str!("../../../nodes/systems/zookeeper.toml"),
+    include_str!("../../../nodes/systems/rnacos.toml"),
 ];
 
 impl System {
@@ -53,7 +54,7 @@ impl System {
         system.check_speech().map_err(|error| wrong(file, &error))?;
         let here = file.parent().unwrap_or(Path::new(""));
         let here = path::absolute(here.join(".")).map_err(|error| wrong(file, &error))?;
-        for word in &mut system.client {
+        for word in system.command.iter_mut().chain(&mut system.client) {
             *word = word.replace("{here}", &here.display().to_string());
         }
         Ok(system)
@@ -76,6 +77,7 @@ mod tests {
     fn every_built_in_system_is_known_by_its_name() {
         for system in System::all() {
             assert_eq!(System::named(&system.name).as_ref(), Ok(&system));
+            assert_eq!(system.check_speech(), Ok(()), "{}", system.name);
         }
     }
 

@@ -10,6 +10,7 @@
 //! | `{data}` | the folder of its disk: what must outlive a process lies below it |
 //! | `{home}` | the folder that holds its disk and its log; there is room for its configuration |
 //! | `{events}` | the file in which a replica of ours writes its events down |
+//! | `{here}` (in `command` and `client`) | the folder of the file that describes the system |
 //! | `{peers}` | `each-peer` once for every node of the cluster, with `{peer-id}` and `{peer-ip}`: so many arguments in the place of a whole one, or with `join-peers` one text anywhere |
 //! | `{bugs}` (a whole argument) | `each-bug` once for every planted bug that is on, with `{bug}` |
 
@@ -58,8 +59,7 @@ pub struct System {
     /// How its registers are reached over HTTP, if it speaks that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<Api>,
-    /// The program that makes its clients' calls and its arguments, if none of ours does; `{here}` is the folder of
-    /// the file that describes the system.
+    /// The program that makes its clients' calls and its arguments, if none of ours does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub client: Vec<String>,
     /// The workloads that such a client can do; if absent all that its protocol can.
