@@ -23,4 +23,5 @@ pub mod shrink;
 pub mod sim;
 pub mod spec;
 pub mod store;
+pub mod suite;
 pub mod system;

@@ -3,20 +3,22 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use grudge_nodes::bugs::Bug;
 use grudge_nodes::command::Protocol;
-use grudge_workloads::workload::Options;
+use grudge_workloads::registry;
+use grudge_workloads::workload::{Options, Workload};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
 use crate::fault::{Arena, Fault, FaultKind, Workers};
-use crate::nemesis::{Agenda, Choice, Leaders, Plan, Step};
-use crate::system::Subject;
+use crate::nemesis::{Agenda, Choice, Leaders, Menu, Plan, Step};
+use crate::system::{Subject, System};
 
 /// A test, resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,6 +67,35 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// What clients do where nothing is said of it.
+    pub const USUAL_WORKLOAD: &str = "register";
+
+    /// The test of a system where nothing else is said, of five nodes if not even their number is.
+    #[must_use]
+    pub fn usual(system: Subject, nodes: Option<usize>, seed: u64, arena: Arena) -> Spec {
+        let nodes = nodes.unwrap_or(5);
+        Spec {
+            faults: Menu::Usual.choices(arena, system.replica()),
+            system,
+            workload: Spec::USUAL_WORKLOAD.to_owned(),
+            bugs: Vec::new(),
+            nodes,
+            concurrency: 2 * nodes,
+            keys: None,
+            rate: Some(match arena {
+                Arena::Processes => 200.0,
+                Arena::Simulation => 100.0,
+            }),
+            seed,
+            time: SignedDuration::from_secs(30),
+            timeout: SignedDuration::from_secs(2),
+            ttl: SignedDuration::from_secs(4),
+            recovery: SignedDuration::from_secs(30),
+            fail_fast: false,
+            script: Vec::new(),
+        }
+    }
+
     /// The test's name: the folder of its runs.
     #[must_use]
     pub fn name(&self) -> String {
@@ -155,6 +186,23 @@ impl Spec {
         choices.chain(steps).chain(strangers).collect::<Result<(), String>>().map_err(Failure::BadArguments)
     }
 
+    /// Its system and its workload, if it can be run on real processes at all, whatever is installed.
+    ///
+    /// # Errors
+    /// One sentence about what cannot be.
+    pub fn resolve(&self) -> Result<(System, Workload), Failure> {
+        let system = self.system.system()?;
+        system.accept(&self.bugs)?;
+        self.check_faults(Arena::Processes, system.replica)?;
+        self.check_leaders(system.leaders())?;
+        if self.kinds().contains(&FaultKind::Member) && system.membership.is_none() {
+            return Err(Failure::BadArguments(format!("fault `member`: the members of `{}` are fixed", system.name)));
+        }
+        let workload = registry::find(&self.workload, system.speech(), &self.options())
+            .map_err(|error| Failure::BadArguments(error.to_string()))?;
+        Ok((system, workload))
+    }
+
     /// The kinds of faults that it may come to.
     #[must_use]
     pub fn kinds(&self) -> BTreeSet<FaultKind> {
@@ -204,6 +252,17 @@ pub fn std(duration: SignedDuration) -> Duration {
 /// One sentence with examples.
 pub fn duration(text: &str) -> Result<SignedDuration, String> {
     text.parse().map_err(|_| "a duration looks like 30s, 5m30s or 1h".to_owned())
+}
+
+/// Reads a range of seeds as a person writes it: `0..1000`.
+///
+/// # Errors
+/// One sentence with an example.
+pub fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let range = text.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
+    range
+        .filter(|range: &Range<u64>| !range.is_empty())
+        .ok_or_else(|| "seeds are a range that is not empty, as in 0..1000".to_owned())
 }
 
 /// The name by which the command line knows a value.

@@ -20,24 +20,11 @@ impl RunFolder {
     /// # Errors
     /// The store cannot be written; the message says where and what to do.
     pub fn create(store: &Path, test: &str, now: Timestamp) -> Result<RunFolder> {
-        let advice =
-            || format!("cannot write the store below {}: choose another folder with --store DIR", store.display());
-        let family = store.join(test);
-        fs::create_dir_all(&family).with_context(advice)?;
-        let family = family.canonicalize().with_context(advice)?;
-        let stem = now.strftime("%Y%m%dT%H%M%SZ").to_string();
-        let mut name = stem.clone();
-        let mut attempt = 1;
-        while let Err(error) = fs::create_dir(family.join(&name)) {
-            if error.kind() != std::io::ErrorKind::AlreadyExists {
-                return Err(error).with_context(advice);
-            }
-            attempt += 1;
-            name = format!("{stem}-{attempt}");
-        }
-        let folder = RunFolder { path: family.join(&name) };
+        let path = fresh(&store.join(test), now)?;
+        let folder = RunFolder { path };
+        let advice = || advice(store);
         fs::create_dir(folder.nodes()).with_context(advice)?;
-        point_latest(&family, &name).with_context(advice)?;
+        point_latest(&folder.path).with_context(advice)?;
         Ok(folder)
     }
 
@@ -145,8 +132,35 @@ pub fn demand_room(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn point_latest(family: &Path, name: &str) -> std::io::Result<()> {
-    let temporary = family.join(format!(".latest-{name}"));
+/// Makes a new folder below `family`, named after the time.
+///
+/// # Errors
+/// It cannot be made; the message says where and what to do.
+pub fn fresh(family: &Path, now: Timestamp) -> Result<PathBuf> {
+    let advice = || advice(family);
+    fs::create_dir_all(family).with_context(advice)?;
+    let family = family.canonicalize().with_context(advice)?;
+    let stem = now.strftime("%Y%m%dT%H%M%SZ").to_string();
+    let mut name = stem.clone();
+    let mut attempt = 1;
+    while let Err(error) = fs::create_dir(family.join(&name)) {
+        if error.kind() != std::io::ErrorKind::AlreadyExists {
+            return Err(error).with_context(advice);
+        }
+        attempt += 1;
+        name = format!("{stem}-{attempt}");
+    }
+    Ok(family.join(name))
+}
+
+fn advice(place: &Path) -> String {
+    format!("cannot write the store below {}: choose another folder with --store DIR", place.display())
+}
+
+fn point_latest(run: &Path) -> std::io::Result<()> {
+    let family = run.parent().unwrap_or(Path::new("."));
+    let name = run.file_name().unwrap_or_default();
+    let temporary = family.join(format!(".latest-{}", name.display()));
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -117,13 +117,22 @@ fn planted_bugs_are_found() {
         "system = 'zab'\nworkload = 'multi'\nbugs = ['zab-multi-zxid']",
         "system = 'zab'\nworkload = 'session'\nbugs = ['zab-stale-connect']",
     ];
-    for text in bugs {
-        let found = (0..200).into_par_iter().find_any(|&seed| {
-            let simulated = run(&spec(text, seed));
-            matches!(simulated.verdict(), Verdict::Invalid { .. })
-        });
-        assert!(found.is_some(), "none of 200 seeds finds it: {text}");
+    bugs.iter().for_each(|text| some_seed_finds(text));
+}
+
+#[test]
+fn plain_reads_of_correct_replicas_are_not_linearizable() {
+    for system in ["raft", "zab"] {
+        some_seed_finds(&format!("system = '{system}'\nworkload = 'register-unsynced'"));
     }
+}
+
+fn some_seed_finds(text: &str) {
+    let found = (0..200).into_par_iter().find_any(|&seed| {
+        let simulated = run(&spec(text, seed));
+        matches!(simulated.verdict(), Verdict::Invalid { .. })
+    });
+    assert!(found.is_some(), "none of 200 seeds finds it: {text}");
 }
 
 /// What clients did, and when; rows of the nemesis lie between in one way or another.

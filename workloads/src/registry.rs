@@ -82,7 +82,7 @@ pub enum Unsupported {
 
 const BOTH: &[Protocol] = &[Protocol::ZooKeeper, Protocol::Etcd];
 
-const ENTRIES: [Entry; 8] = [
+const ENTRIES: [Entry; 9] = [
     Entry {
         name: "register",
         summary: "read, write and compare-and-set over several keys, all of it linearizable",
@@ -91,6 +91,11 @@ const ENTRIES: [Entry; 8] = [
     Entry {
         name: "register-local",
         summary: "as register, but reads are served by the node that is asked; only updates are judged",
+        protocols: BOTH,
+    },
+    Entry {
+        name: "register-unsynced",
+        summary: "as register-local, but its reads are trusted and judged as linearizable, which no such read promises",
         protocols: BOTH,
     },
     Entry {
@@ -146,6 +151,8 @@ pub fn find(name: &str, speech: impl Into<Speech>, options: &Options) -> Result<
     Ok(match entry.name {
         "register" => registers(entry.name, options, connect, Reads::Linearizable),
         "register-local" => registers(entry.name, options, connect, Reads::Local),
+        // What the node that is asked serves, taken for the truth.
+        "register-unsynced" => registers(entry.name, options, connect, Reads::Linearizable),
         "lock" => locks(entry.name, options, connect, Trust::Fenced),
         "lock-unfenced" => locks(entry.name, options, connect, Trust::Blind),
         "set" => growing(entry.name, grow::SET, options, connect, judge::sets),
@@ -188,8 +195,10 @@ fn client(name: &str, protocol: Protocol) -> Arc<dyn Connect> {
     match (name, protocol) {
         ("register", Protocol::ZooKeeper) => over_zookeeper(zookeeper::Register::new(Reads::Linearizable)),
         ("register", Protocol::Etcd) => over_etcd(etcd::Register::new(Reads::Linearizable)),
-        ("register-local", Protocol::ZooKeeper) => over_zookeeper(zookeeper::Register::new(Reads::Local)),
-        ("register-local", Protocol::Etcd) => over_etcd(etcd::Register::new(Reads::Local)),
+        ("register-local" | "register-unsynced", Protocol::ZooKeeper) => {
+            over_zookeeper(zookeeper::Register::new(Reads::Local))
+        }
+        ("register-local" | "register-unsynced", Protocol::Etcd) => over_etcd(etcd::Register::new(Reads::Local)),
         ("lock" | "lock-unfenced", Protocol::ZooKeeper) => over_zookeeper(zookeeper::Lock::default()),
         ("lock" | "lock-unfenced", Protocol::Etcd) => over_etcd(etcd::Lock::default()),
         ("set", Protocol::ZooKeeper) => over_zookeeper(zookeeper::Set::default()),
@@ -201,6 +210,7 @@ fn client(name: &str, protocol: Protocol) -> Arc<dyn Connect> {
     }
 }
 
+/// Registers whose reads are judged as what they are taken for.
 fn registers(name: &'static str, options: &Options, connect: Arc<dyn Connect>, reads: Reads) -> Workload {
     // Few keys at a time, so that workers meet on them.
     let keys = options.keys.unwrap_or_else(|| (options.workers / 4).max(1));
@@ -325,7 +335,7 @@ mod tests {
         let error = find("queue", Protocol::Etcd, &options()).err().expect("there is no queue");
         assert_eq!(
             error.to_string(),
-            "There is no workload `queue`. There are: register, register-local, lock, lock-unfenced, set, multi, session, lease."
+            "There is no workload `queue`. There are: register, register-local, register-unsynced, lock, lock-unfenced, set, multi, session, lease."
         );
     }
 

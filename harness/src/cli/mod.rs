@@ -28,6 +28,7 @@ mod session;
 mod shrink;
 mod sim;
 mod spec_args;
+mod suite;
 mod test;
 mod up;
 
@@ -49,6 +50,8 @@ struct Cli {
 enum Command {
     /// Bring a cluster up, break it while clients use it, and judge what they saw
     Test(Box<test::TestArgs>),
+    /// Run many tests under one budget, as one file says them, for every night
+    Suite(suite::SuiteArgs),
     /// The same in simulated time: many times faster, and exactly repeatable
     Sim(Box<sim::SimArgs>),
     /// Make the test of a run small while it fails in the same way
@@ -110,6 +113,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Test(args) => test::run(&args),
+        Command::Suite(args) => suite::run(&args),
         Command::Sim(args) => sim::run(&args),
         Command::Shrink(args) => shrink::run(&args),
         Command::Hunt(args) => hunt::run(&args),

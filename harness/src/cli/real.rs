@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use grudge_workloads::client::{Peer, Target};
-use grudge_workloads::registry;
 use grudge_workloads::workload::Workload;
 use jiff::Timestamp;
 
@@ -15,7 +14,7 @@ use super::session;
 use crate::client::{Clients, Roster, Staff};
 use crate::cluster::{self, Cluster, Node};
 use crate::exit::Failure;
-use crate::fault::{Arena, FaultKind};
+use crate::fault::FaultKind;
 use crate::logging;
 use crate::report::Results;
 use crate::runner::stop::Stop;
@@ -37,14 +36,8 @@ pub(super) struct Prepared {
 impl Prepared {
     /// Looks whether the test can be run here, and makes the folder of its run.
     pub(super) fn new(spec: Spec, store: &Path) -> Result<Prepared, Failure> {
-        let system = session::system(&spec.system, &spec.bugs)?;
-        spec.check_faults(Arena::Processes, system.replica)?;
-        spec.check_leaders(system.leaders())?;
-        if spec.kinds().contains(&FaultKind::Member) && system.membership.is_none() {
-            return Err(Failure::BadArguments(format!("fault `member`: the members of `{}` are fixed", system.name)));
-        }
-        let workload = registry::find(&spec.workload, system.speech(), &spec.options())
-            .map_err(|error| Failure::BadArguments(error.to_string()))?;
+        let (system, workload) = spec.resolve()?;
+        system.installed()?;
         let started = Timestamp::now();
         let folder = RunFolder::create(store, &spec.name(), started)?;
         folder.write_toml(&folder.test(), &spec)?;

@@ -24,11 +24,9 @@ use crate::logging;
 use crate::report::{Results, terminal};
 use crate::shrink::Kind;
 use crate::sim::{self, Simulated};
-use crate::spec::Spec;
+use crate::spec::{self, Spec};
 use crate::store::{self, RunFolder};
 
-/// Operations a second over all workers, unless another rate is asked for.
-const USUAL_RATE: f64 = 100.0;
 /// Of how many failing seeds of a sweep the folder is kept; the command that repeats one is printed for all.
 const MOST_KEPT: usize = 20;
 /// A reason longer than this is cut where a sweep complains; the folder has all of it.
@@ -63,16 +61,12 @@ impl FromStr for Seeds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Seeds, String> {
-        let range = text.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
-        match range {
-            Some(range) if !range.is_empty() => Ok(Seeds(range)),
-            _ => Err("seeds are a range that is not empty, as in 0..1000".to_owned()),
-        }
+        spec::seeds(text).map(Seeds)
     }
 }
 
 pub(super) fn run(args: &SimArgs) -> Result<Exit, Failure> {
-    let spec = args.spec.resolve(USUAL_RATE, Arena::Simulation)?;
+    let spec = args.spec.resolve(Arena::Simulation)?;
     match &args.seeds {
         None => single(args, &spec),
         Some(Seeds(seeds)) => sweep(args, &spec, seeds.clone()),

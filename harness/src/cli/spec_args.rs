@@ -99,10 +99,10 @@ impl SpecArgs {
     ///
     /// # Errors
     /// The file cannot be read, or the numbers make no sense.
-    pub(super) fn resolve(&self, usual_rate: f64, arena: Arena) -> Result<Spec, Failure> {
+    pub(super) fn resolve(&self, arena: Arena) -> Result<Spec, Failure> {
         let mut spec = match self.asked()? {
             Asked::Test(spec) => *spec,
-            Asked::System(subject) => self.defaults(subject, usual_rate, arena),
+            Asked::System(subject) => Spec::usual(subject, self.nodes, fresh_seed(), arena),
         };
         if let Some(client) = &self.client {
             let client = ["sh", "-c", client].map(str::to_owned).to_vec();
@@ -147,26 +147,6 @@ impl SpecArgs {
             true => Asked::Test(Box::new(Spec::parse(path, &text)?)),
             false => Asked::System(Subject::Described(Box::new(System::parse(path, &text)?))),
         })
-    }
-
-    fn defaults(&self, system: Subject, usual_rate: f64, arena: Arena) -> Spec {
-        Spec {
-            faults: Menu::Usual.choices(arena, system.replica()),
-            system,
-            workload: "register".to_owned(),
-            bugs: Vec::new(),
-            nodes: 5,
-            concurrency: 2 * self.nodes.unwrap_or(5),
-            keys: None,
-            rate: Some(usual_rate),
-            seed: fresh_seed(),
-            time: SignedDuration::from_secs(30),
-            timeout: SignedDuration::from_secs(2),
-            ttl: SignedDuration::from_secs(4),
-            recovery: SignedDuration::from_secs(30),
-            fail_fast: false,
-            script: Vec::new(),
-        }
     }
 }
 

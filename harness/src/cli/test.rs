@@ -10,9 +10,7 @@ use super::spec_args::SpecArgs;
 use crate::exit::{Exit, Failure};
 use crate::fault::Arena;
 use crate::report::terminal;
-
-/// Operations a second over all workers, unless another rate is asked for.
-const USUAL_RATE: f64 = 200.0;
+use crate::spec::Spec;
 
 #[derive(Debug, Args)]
 pub(super) struct TestArgs {
@@ -26,8 +24,15 @@ pub(super) struct TestArgs {
     json: bool,
 }
 
+impl TestArgs {
+    /// The test that is asked for.
+    pub(super) fn spec(&self) -> Result<Spec, Failure> {
+        self.spec.resolve(Arena::Processes)
+    }
+}
+
 pub(super) fn run(args: &TestArgs) -> Result<Exit, Failure> {
-    let spec = args.spec.resolve(USUAL_RATE, Arena::Processes)?;
+    let spec = args.spec()?;
     let prepared = Prepared::new(spec, &args.store)?;
     let folder = prepared.folder.clone();
     let results = session::in_sandbox(|stop| prepared.run(stop))?;

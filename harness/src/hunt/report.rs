@@ -122,13 +122,7 @@ impl Report {
     /// # Errors
     /// It cannot be written.
     pub fn save(&self, store: &Path) -> Result<PathBuf> {
-        let stem = self.started.strftime("%Y%m%dT%H%M%SZ").to_string();
-        let family = store.join(FOLDER);
-        let taken = |name: &String| family.join(name).exists();
-        let mut names = std::iter::once(stem.clone()).chain((2..).map(|again| format!("{stem}-{again}")));
-        let folder = family.join(names.find(|name| !taken(name)).expect("one of endlessly many names is free"));
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot write {}: choose another folder with --store DIR", folder.display()))?;
+        let folder = store::fresh(&store.join(FOLDER), self.started)?;
         store::write(&folder.join(FILE), self.to_json()?.as_bytes())?;
         Ok(folder)
     }

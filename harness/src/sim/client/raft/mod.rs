@@ -30,7 +30,9 @@ use set::Set;
 pub(crate) fn hire(workload: &str) -> Option<Life<Replica>> {
     Some(match workload {
         "register" => |port, patience| live(port, patience, Register::new(Consistency::Linearizable)),
-        "register-local" => |port, patience| live(port, patience, Register::new(Consistency::Serializable)),
+        "register-local" | "register-unsynced" => {
+            |port, patience| live(port, patience, Register::new(Consistency::Serializable))
+        }
         "lock" => |port, patience| live(port, patience, Lock::default()),
         "set" => |port, patience| live(port, patience, Set),
         "multi" => |port, patience| live(port, patience, Multi),

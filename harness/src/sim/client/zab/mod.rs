@@ -26,7 +26,7 @@ use set::Set;
 pub(crate) fn hire(workload: &str) -> Option<Life<Replica>> {
     Some(match workload {
         "register" => |port, patience| live(port, patience, Register::new(Reads::Linearizable)),
-        "register-local" => |port, patience| live(port, patience, Register::new(Reads::Local)),
+        "register-local" | "register-unsynced" => |port, patience| live(port, patience, Register::new(Reads::Local)),
         "lock" => |port, patience| live(port, patience, Lock::default()),
         "set" => |port, patience| live(port, patience, Set),
         "multi" => |port, patience| live(port, patience, Multi),

@@ -1,0 +1,54 @@
+//! The command that runs one test of a suite again, without the suite.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use jiff::SignedDuration;
+
+use crate::spec::{Spec, kebab};
+
+/// The command: `from` is the system, as a person names it, or the test file that it comes from.
+pub(super) fn command(from: &Path, spec: &Spec) -> String {
+    let mut line = format!("grudge test {} --workload {}", quoted(&from.display().to_string()), spec.workload);
+    let mut option = |name: &str, value: String| {
+        let _ = write!(line, " --{name} {}", quoted(&value));
+    };
+    // A script is in the file.
+    if spec.script.is_empty() {
+        let faults: Vec<String> = spec.faults.iter().map(ToString::to_string).collect();
+        option("faults", if faults.is_empty() { "none".to_owned() } else { faults.join(",") });
+    }
+    option("nodes", spec.nodes.to_string());
+    option("concurrency", spec.concurrency.to_string());
+    if let Some(keys) = spec.keys {
+        option("keys", keys.to_string());
+    }
+    option("rate", spec.rate.map_or_else(|| "max".to_owned(), |rate| rate.to_string()));
+    for (name, duration) in
+        [("time", spec.time), ("timeout", spec.timeout), ("ttl", spec.ttl), ("recovery", spec.recovery)]
+    {
+        option(name, short(duration));
+    }
+    for bug in &spec.bugs {
+        option("bug", kebab(bug));
+    }
+    option("seed", spec.seed.to_string());
+    if spec.fail_fast {
+        line.push_str(" --fail-fast");
+    }
+    line
+}
+
+fn short(duration: SignedDuration) -> String {
+    format!("{duration:#}").replace(' ', "")
+}
+
+/// For a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:@=".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}

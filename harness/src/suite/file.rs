@@ -1,0 +1,280 @@
+//! A suite's file.
+//!
+//! ```toml
+//! budget = "2h"               # what does not fit any more is reported as not run; endless if absent
+//! seeds = 3                   # of each test: so many new ones, [1, 2], or "0..10"; one new one if absent
+//! when-missing = "skip"       # what a test of a system that is not installed is: "skip", or "fail" if absent
+//! set = { time = "1m" }       # options of all tests, as `grudge test` has them
+//!
+//! [[matrix]]                  # each system with each workload under each menu of faults, with each seed
+//! systems = ["etcd", "my/system.toml"]
+//! workloads = ["register", "lock"]
+//! faults = ["partition,pause", "kill:leader"]
+//! exclude = [{ system = "etcd", workload = "lock", because = "its locks are another team's" }]
+//! set = { nodes = 3 }
+//!
+//! [[test]]                    # one test: of a system, or of a file with a script
+//! file = "../scripts/paused-holder.toml"
+//! name = "paused-holder"
+//! expect = "invalid"          # a promise that is known to be broken is to be found
+//! ```
+//!
+//! Paths begin at the file. A script's file says all that it needs: only the options of its own entry change it.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jiff::SignedDuration;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::seeds::Seeds;
+use super::settings::Settings;
+use super::{Expect, LeftOut, Suite, Test, WhenMissing, again};
+use crate::exit::Failure;
+use crate::fault::Arena;
+use crate::nemesis::Menu;
+use crate::spec::{self, Spec};
+use crate::system::{Subject, is_path};
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct File {
+    budget: Option<SignedDuration>,
+    #[serde(default)]
+    seeds: Seeds,
+    #[serde(default)]
+    when_missing: WhenMissing,
+    #[serde(default)]
+    set: Settings,
+    #[serde(default)]
+    matrix: Vec<Spanned<Matrix>>,
+    #[serde(default)]
+    test: Vec<Spanned<Single>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Matrix {
+    systems: Vec<String>,
+    workloads: Vec<String>,
+    #[serde(default = "usual")]
+    faults: Vec<Faults>,
+    #[serde(default)]
+    exclude: Vec<Exclusion>,
+    seeds: Option<Seeds>,
+    #[serde(default)]
+    set: Settings,
+    #[serde(default)]
+    expect: Expect,
+}
+
+/// A menu of faults, as the command line writes it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Faults {
+    text: String,
+    menu: Menu,
+}
+
+impl TryFrom<String> for Faults {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Faults, String> {
+        Ok(Faults { menu: text.parse()?, text })
+    }
+}
+
+fn usual() -> Vec<Faults> {
+    vec![Faults { text: "usual".to_owned(), menu: Menu::Usual }]
+}
+
+/// What a matrix leaves out: whatever has all that it names.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Exclusion {
+    system: Option<String>,
+    workload: Option<String>,
+    faults: Option<String>,
+    because: String,
+}
+
+impl Exclusion {
+    fn fits(&self, system: &str, workload: &str, faults: &str) -> bool {
+        let is = |named: &Option<String>, word| named.as_ref().is_none_or(|named| named == word);
+        is(&self.system, system) && is(&self.workload, workload) && is(&self.faults, faults)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Single {
+    name: Option<String>,
+    file: Option<PathBuf>,
+    system: Option<String>,
+    workload: Option<String>,
+    faults: Option<Faults>,
+    seeds: Option<Seeds>,
+    #[serde(default)]
+    set: Settings,
+    #[serde(default)]
+    expect: Expect,
+}
+
+impl Suite {
+    /// Reads a suite's file and resolves its tests. Seeds that it does not say are drawn from this one.
+    ///
+    /// # Errors
+    /// It cannot be read or makes no sense, or one of its tests cannot be run on any machine; the message names the line.
+    pub fn read(path: &Path, seed: u64) -> Result<Suite, Failure> {
+        let wrong = |error: &dyn Display| Failure::BadArguments(format!("{}: {error}", path.display()));
+        let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
+        let file: File = toml::from_str(&text).map_err(|error| wrong(&error))?;
+        if file.budget.is_some_and(|budget| !budget.is_positive()) {
+            return Err(wrong(&"budget: a duration is above 0"));
+        }
+        let mut reader = Reader {
+            folder: path.parent().unwrap_or(Path::new("")),
+            file: &file,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            tests: Vec::new(),
+            left_out: Vec::new(),
+        };
+        let at = |from: usize, error: String| {
+            let line = text[..from].matches('\n').count() + 1;
+            wrong(&format!("the entry at line {line}: {error}"))
+        };
+        for matrix in &file.matrix {
+            reader.matrix(matrix.get_ref()).map_err(|error| at(matrix.span().start, error))?;
+        }
+        for test in &file.test {
+            reader.single(test.get_ref()).map_err(|error| at(test.span().start, error))?;
+        }
+        let Reader { tests, left_out, .. } = reader;
+        if tests.is_empty() {
+            return Err(wrong(&"there is no test: a suite has [[matrix]] or [[test]] entries"));
+        }
+        Ok(Suite {
+            name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            seed,
+            budget: file.budget.map(spec::std),
+            when_missing: file.when_missing,
+            tests,
+            left_out,
+        })
+    }
+}
+
+/// What of a suite is resolved so far.
+struct Reader<'a> {
+    folder: &'a Path,
+    file: &'a File,
+    rng: ChaCha8Rng,
+    tests: Vec<Test>,
+    left_out: Vec<LeftOut>,
+}
+
+/// A test without its seed: its name, where a command line takes it from, and the rest.
+struct Draft {
+    name: String,
+    from: PathBuf,
+    spec: Spec,
+    expect: Expect,
+}
+
+impl Reader<'_> {
+    fn matrix(&mut self, matrix: &Matrix) -> Result<(), String> {
+        let Matrix { systems, workloads, faults, exclude, seeds, set, expect } = matrix;
+        let mut used = BTreeSet::new();
+        for system in systems {
+            for workload in workloads {
+                for menu in faults {
+                    let fits = |exclusion: &Exclusion| exclusion.fits(system, workload, &menu.text);
+                    if let Some(place) = exclude.iter().position(fits) {
+                        used.insert(place);
+                        let what = format!("{system} × {workload} × {}", menu.text);
+                        self.left_out.push(LeftOut { what, because: exclude[place].because.clone() });
+                        continue;
+                    }
+                    let (from, spec) = self.usual(system, workload, menu, &set.or(&self.file.set))?;
+                    let mut name = spec.name();
+                    // As long as it must be.
+                    if faults.len() > 1 {
+                        name = format!("{name}-{}", slug(&menu.text));
+                    }
+                    self.draw(Draft { name, from, spec, expect: *expect }, seeds.as_ref())?;
+                }
+            }
+        }
+        match (0..exclude.len()).find(|place| !used.contains(place)) {
+            None => Ok(()),
+            Some(place) => Err(format!("exclusion {} leaves nothing out (`{}`)", place + 1, exclude[place].because)),
+        }
+    }
+
+    fn single(&mut self, single: &Single) -> Result<(), String> {
+        let Single { name, file, system, workload, faults, seeds, set, expect } = single;
+        let (named, from, spec) = match (file, system) {
+            (Some(file), None) => {
+                let file = self.folder.join(file);
+                let mut spec = Spec::read(&file).map_err(|error| error.to_string())?;
+                if let Some(workload) = workload {
+                    spec.workload.clone_from(workload);
+                }
+                if faults.is_some() {
+                    return Err("a test of a file has the file's faults".to_owned());
+                }
+                set.change(&mut spec);
+                (file.file_stem().unwrap_or_default().to_string_lossy().into_owned(), file, spec)
+            }
+            (None, Some(system)) => {
+                let menu = faults.clone().unwrap_or_else(|| usual().remove(0));
+                let workload = workload.as_deref().unwrap_or(Spec::USUAL_WORKLOAD);
+                let (from, spec) = self.usual(system, workload, &menu, &set.or(&self.file.set))?;
+                (spec.name(), from, spec)
+            }
+            _ => return Err("a test has a `system` or a `file`, and not both".to_owned()),
+        };
+        let name = name.as_deref().map_or(named, slug);
+        self.draw(Draft { name, from, spec, expect: *expect }, seeds.as_ref())
+    }
+
+    /// The usual test of a system, so changed; and where a command line finds the system.
+    fn usual(&self, word: &str, workload: &str, faults: &Faults, set: &Settings) -> Result<(PathBuf, Spec), String> {
+        let from = if is_path(word) { self.folder.join(word) } else { word.into() };
+        let subject = Subject::from(word).described(self.folder).map_err(|error| error.to_string())?;
+        let mut spec = Spec::usual(subject, set.nodes, 0, Arena::Processes);
+        workload.clone_into(&mut spec.workload);
+        spec.faults = faults.menu.choices(Arena::Processes, spec.system.replica());
+        set.change(&mut spec);
+        Ok((from, spec))
+    }
+
+    /// Gives a test its seeds, and looks whether it can be run at all.
+    fn draw(&mut self, draft: Draft, seeds: Option<&Seeds>) -> Result<(), String> {
+        let Draft { name, from, spec, expect } = draft;
+        let sentence = |error: Failure| format!("{name}: {error}");
+        spec.check().map_err(sentence)?;
+        spec.resolve().map_err(sentence)?;
+        for seed in seeds.unwrap_or(&self.file.seeds).draw(&mut self.rng)? {
+            let name = format!("{name}-{seed}");
+            if self.tests.iter().any(|test| test.name == name) {
+                return Err(format!("there are two tests `{name}`: give one a `name`, or another seed"));
+            }
+            let spec = Spec { seed, ..spec.clone() };
+            spec.check().map_err(|error| format!("{name}: {error}"))?;
+            self.tests.push(Test { again: again::command(&from, &spec), name, spec, expect });
+        }
+        Ok(())
+    }
+}
+
+/// A word that can be the name of a folder, and be typed.
+fn slug(text: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    text.chars().map(plain).collect()
+}
