@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use grudge::cluster::{Cluster, Spec};
 use grudge::fault::{Evidence, Fault, FaultKind, PacketTrouble, Shape, Targets};
-use grudge::sandbox;
+use grudge::sandbox::{self, Network};
 use nix::sched::{CloneFlags, setns};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -40,7 +40,7 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    sandbox::enter().unwrap_or_else(|error| panic!("{error}"));
+    sandbox::enter(Network::Own).unwrap_or_else(|error| panic!("{error}"));
     let busy = std::env::var("BUSY").ok().and_then(|count| count.parse().ok()).unwrap_or(0);
     for _ in 0..busy {
         std::thread::spawn(|| {

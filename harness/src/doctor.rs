@@ -19,10 +19,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::disk::Disk;
-use crate::fault;
+use crate::fault::{self, FaultKind};
 use crate::hold::Holder;
 use crate::net::{Burst, FilterPlace, HEADER, Net, NetError, SHORTEST, Treatment, find_restore};
-use crate::sandbox::{self, Privilege};
+use crate::sandbox::{self, Network, Privilege};
 use crate::system::{System, SystemError};
 
 /// One capability.
@@ -84,7 +84,7 @@ const INSTALL_IPTABLES: &str = "sudo apt-get install iptables";
 /// Like [`sandbox::enter`], it returns in the harness process only.
 #[must_use]
 pub fn examine() -> Vec<Check> {
-    let sandbox = sandbox::enter();
+    let sandbox = sandbox::enter(Network::Own);
     let namespaces = match &sandbox {
         Ok(Privilege::Root) => State::ok("network, mount and pid namespaces, as root"),
         Ok(Privilege::UserNamespace) => State::ok("network, mount and pid namespaces, inside a user namespace"),
@@ -111,6 +111,26 @@ pub fn examine() -> Vec<Check> {
         check("fuse", fuse()),
         check("systems", systems()),
     ]
+}
+
+/// Why faults of that kind cannot be made on this machine, if they cannot, and what to do about it: it is tried.
+#[must_use]
+pub(crate) fn unable(kind: FaultKind) -> Option<String> {
+    let state = match kind {
+        FaultKind::Power | FaultKind::Disk => fuse(),
+        FaultKind::Clock => clocks(),
+        FaultKind::Thread => threads(),
+        FaultKind::Memory => memory(),
+        FaultKind::Pause | FaultKind::Kill | FaultKind::Restart | FaultKind::Cpu => stops(),
+        // They are made by whoever has the whole cluster in hand.
+        FaultKind::Partition | FaultKind::Packets | FaultKind::Reset | FaultKind::Member | FaultKind::Client => {
+            return None;
+        }
+    };
+    match state {
+        State::Ok(_) => None,
+        State::Degraded { why, remedy } | State::Missing { why, remedy } => Some(format!("{why}; {remedy}")),
+    }
 }
 
 fn iptables() -> State {

@@ -8,7 +8,8 @@
 //!      └─ harness   returns from `enter`: everything else happens here
 //! ```
 //!
-//! All three live in one new network, mount and pid namespace (and a user namespace where the caller is not root).
+//! All three live in one new mount and pid namespace, and in a new network namespace unless they are to reach other
+//! machines (and a user namespace where the caller is not root).
 //! Whichever of them is killed, nothing stays: the caller's death kills init (`PR_SET_PDEATHSIG`), the harness's
 //! death ends init, and the kernel kills every process of a pid namespace whose init has gone. With the last
 //! process go the network namespaces, their links, bridges and rules, and the mounts. Nothing has a name on the
@@ -33,6 +34,15 @@ use thiserror::Error;
 
 /// The exit code of a harness that failed for reasons of its own.
 const HARNESS_FAILED: i32 = 255;
+
+/// In which network the sandbox lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// In one of its own, where nodes on this machine are.
+    Own,
+    /// In the caller's: other machines are reached from there.
+    Callers,
+}
 
 /// Where the harness's rights inside the sandbox come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,12 +114,12 @@ impl SandboxError {
 ///
 /// # Errors
 /// No sandbox could be made. The error says what to do; nothing was changed.
-pub fn enter() -> Result<Privilege, SandboxError> {
+pub fn enter(network: Network) -> Result<Privilege, SandboxError> {
     let threads = fs::read_dir("/proc/self/task").map_err(SandboxError::file("count threads"))?.count();
     if threads > 1 {
         return Err(SandboxError::Threads(threads));
     }
-    let privilege = make_namespaces()?;
+    let privilege = make_namespaces(network)?;
     let (alive, held_by_caller) =
         pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).map_err(SandboxError::at("make a pipe"))?;
     let before = block_signals()?;
@@ -117,14 +127,14 @@ pub fn enter() -> Result<Privilege, SandboxError> {
     match unsafe { fork() }.map_err(SandboxError::at("fork"))? {
         ForkResult::Parent { child } => {
             drop(alive);
-            attend(child, "the sandbox's init")
+            std::process::exit(attend(child, "the sandbox's init"))
         }
         ForkResult::Child => {
             drop(held_by_caller);
             become_init(&alive)?;
             // SAFETY: as above.
             match unsafe { fork() }.map_err(SandboxError::at("fork"))? {
-                ForkResult::Parent { child } => attend(child, "the harness"),
+                ForkResult::Parent { child } => std::process::exit(attend(child, "the harness")),
                 ForkResult::Child => {
                     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None)
                         .map_err(SandboxError::at("restore the signal mask"))?;
@@ -135,9 +145,40 @@ pub fn enter() -> Result<Privilege, SandboxError> {
     }
 }
 
+/// Lets another process go on with the program, and waits for it: this one does `clear_up` when that has ended, and exits
+/// as it did. Its death ends the other.
+///
+/// It is no part of a sandbox: who has made a pid namespace can start nothing any more when that has ended.
+///
+/// # Errors
+/// There can be no other process.
+pub(crate) fn outlive(clear_up: impl FnOnce()) -> Result<(), SandboxError> {
+    let (alive, held_by_parent) =
+        pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).map_err(SandboxError::at("make a pipe"))?;
+    let before = block_signals()?;
+    // SAFETY: this process has one thread, so the child may do whatever its parent could.
+    match unsafe { fork() }.map_err(SandboxError::at("fork"))? {
+        ForkResult::Parent { child } => {
+            drop(alive);
+            let code = attend(child, "the sandbox");
+            clear_up();
+            std::process::exit(code)
+        }
+        ForkResult::Child => {
+            drop(held_by_parent);
+            die_with_parent(&alive)?;
+            sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None)
+                .map_err(SandboxError::at("restore the signal mask"))
+        }
+    }
+}
+
 /// The new namespaces; with a user namespace only if it does not go without.
-fn make_namespaces() -> Result<Privilege, SandboxError> {
-    let flags = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID;
+fn make_namespaces(network: Network) -> Result<Privilege, SandboxError> {
+    let flags = match network {
+        Network::Own => CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID,
+        Network::Callers => CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID,
+    };
     match unshare(flags) {
         Ok(()) => return Ok(Privilege::Root),
         Err(Errno::EPERM) => {}
@@ -147,9 +188,14 @@ fn make_namespaces() -> Result<Privilege, SandboxError> {
     unshare(flags | CloneFlags::CLONE_NEWUSER).map_err(SandboxError::at("unshare with a user namespace"))?;
     // A group map may only be written by an ordinary user after setgroups was given up.
     let write = |path: &str, text: String| fs::write(path, text).map_err(SandboxError::file("map user and group ids"));
+    // Whoever goes to other machines goes there under the caller's name, with the caller's keys.
+    let (inner_uid, inner_gid) = match network {
+        Network::Own => (0, 0),
+        Network::Callers => (uid.as_raw(), gid.as_raw()),
+    };
     write("/proc/self/setgroups", "deny".to_owned())?;
-    write("/proc/self/uid_map", format!("0 {uid} 1"))?;
-    write("/proc/self/gid_map", format!("0 {gid} 1"))?;
+    write("/proc/self/uid_map", format!("{inner_uid} {uid} 1"))?;
+    write("/proc/self/gid_map", format!("{inner_gid} {gid} 1"))?;
     Ok(Privilege::UserNamespace)
 }
 
@@ -169,13 +215,18 @@ fn block_signals() -> Result<SigSet, SandboxError> {
     Ok(before)
 }
 
-/// What pid 1 does before it lets the harness run.
-fn become_init(alive: &OwnedFd) -> Result<(), SandboxError> {
-    prctl::set_pdeathsig(Signal::SIGKILL).map_err(SandboxError::at("tie init to its caller"))?;
-    // The caller may have died just before; then its end of the pipe is closed and reads as the end of a file.
+fn die_with_parent(alive: &OwnedFd) -> Result<(), SandboxError> {
+    prctl::set_pdeathsig(Signal::SIGKILL).map_err(SandboxError::at("tie a process to its parent"))?;
+    // The parent may have died just before; then its end of the pipe is closed and reads as the end of a file.
     if read(alive, &mut [0]) == Ok(0) {
         std::process::exit(HARNESS_FAILED);
     }
+    Ok(())
+}
+
+/// What pid 1 does before it lets the harness run.
+fn become_init(alive: &OwnedFd) -> Result<(), SandboxError> {
+    die_with_parent(alive)?;
     // Out of the terminal's foreground group: Ctrl-C then reaches the harness once, through the caller.
     setpgid(Pid::from_raw(0), Pid::from_raw(0)).map_err(SandboxError::at("make a process group"))?;
     let nothing = None::<&str>;
@@ -185,8 +236,8 @@ fn become_init(alive: &OwnedFd) -> Result<(), SandboxError> {
         .map_err(SandboxError::at("mount /proc"))
 }
 
-/// Waits for `child`: reaps whatever else ends meanwhile, hands on signals, and exits as `child` did.
-fn attend(child: Pid, what: &str) -> ! {
+/// Waits for `child`: reaps whatever else ends meanwhile, hands on signals, and answers with what code to exit.
+fn attend(child: Pid, what: &str) -> i32 {
     let signals = attended();
     loop {
         match signals.wait() {
@@ -194,10 +245,10 @@ fn attend(child: Pid, what: &str) -> ! {
                 while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
                     match status {
                         WaitStatus::StillAlive => break,
-                        WaitStatus::Exited(pid, code) if pid == child => std::process::exit(code),
+                        WaitStatus::Exited(pid, code) if pid == child => return code,
                         WaitStatus::Signaled(pid, by, _) if pid == child => {
                             anstream::eprintln!("grudge: {what} was killed by {by}; the cluster died with it");
-                            std::process::exit(HARNESS_FAILED);
+                            return HARNESS_FAILED;
                         }
                         _ => {}
                     }

@@ -83,7 +83,7 @@ impl Spec {
             concurrency: 2 * nodes,
             keys: None,
             rate: Some(match arena {
-                Arena::Processes => 200.0,
+                Arena::Processes | Arena::Hosts => 200.0,
                 Arena::Simulation => 100.0,
             }),
             seed,

@@ -5,6 +5,7 @@ mod fixture;
 mod forbid;
 mod namespace;
 mod standin;
+mod trials;
 
 use std::io::{BufRead, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

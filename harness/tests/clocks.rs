@@ -5,6 +5,7 @@
 mod clock;
 mod fixture;
 mod standin;
+mod trials;
 
 use std::process::ExitCode;
 

@@ -4,6 +4,7 @@
 mod fixture;
 mod members;
 mod standin;
+mod trials;
 
 use std::net::SocketAddr;
 use std::process::{Command, ExitCode};
@@ -123,7 +124,7 @@ async fn rules_in_each_node() {
     let dir = tempfile::tempdir().expect("a folder for the test");
     let spec = standin::spec(Manner::Serve, 5, dir.path());
     let cluster = Cluster::up_with_rules_in(spec, &[FilterPlace::EachNode]).await.expect("stand-ins come up");
-    assert_eq!(cluster.filter_place().await, FilterPlace::EachNode);
+    assert_eq!(cluster.filter_place().await, Some(FilterPlace::EachNode));
     let mut fixture = Fixture::of(cluster, dir);
     for (shape, cut) in [(Shape::Halves, 12), (Shape::MajoritiesRing, 10), (Shape::OneWay, 6)] {
         let active = fixture.start(Fault::Partition(shape.clone())).await;
@@ -166,7 +167,7 @@ async fn exact_again() {
 
 /// Whether the chain that a test wants to sabotage is there.
 async fn rules_are_in_the_hub(fixture: &Fixture) -> bool {
-    let there = fixture.cluster.filter_place().await == FilterPlace::Hub;
+    let there = fixture.cluster.filter_place().await == Some(FilterPlace::Hub);
     if !there {
         anstream::eprintln!("skipped: no br_netfilter here, so there are no rules in the hub to sabotage");
     }

@@ -4,6 +4,7 @@
 
 mod fixture;
 mod standin;
+mod trials;
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};

@@ -5,6 +5,7 @@ mod fixture;
 mod forbid;
 mod namespace;
 mod standin;
+mod trials;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -507,7 +508,7 @@ async fn some_more(sent: &AtomicUsize) {
 
 async fn at_one_instant() {
     let mut fixture = Fixture::up(Manner::Serve, 5).await;
-    if fixture.cluster.filter_place().await != FilterPlace::Hub {
+    if fixture.cluster.filter_place().await != Some(FilterPlace::Hub) {
         anstream::eprintln!("skipped: no br_netfilter here, so each node has rules of its own");
         return;
     }

@@ -3,6 +3,7 @@
 
 mod fixture;
 mod standin;
+mod trials;
 
 use std::net::TcpStream;
 use std::path::PathBuf;

@@ -13,7 +13,7 @@ use std::process::{Command, ExitCode, exit};
 
 use forbid::forbid;
 use grudge::cluster::Cluster;
-use grudge::sandbox;
+use grudge::sandbox::{self, Network};
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
 // ---- the parts
 
 fn enter_or_say_why() {
-    if let Err(error) = sandbox::enter() {
+    if let Err(error) = sandbox::enter(Network::Own) {
         anstream::eprintln!("{error}");
         exit(255);
     }
@@ -96,7 +96,7 @@ fn orphan() -> ! {
 fn late() -> ! {
     let (hold, held) = std::sync::mpsc::channel::<()>();
     let thread = std::thread::spawn(move || held.recv().ok());
-    let refused = sandbox::enter();
+    let refused = sandbox::enter(Network::Own);
     drop(hold);
     thread.join().expect("it only waits");
     match refused {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use grudge::host::inventory::Inventory;
 use grudge::host::program::Program;
 use grudge::host::ssh::{Remote, reach};
-use grudge::sandbox;
+use grudge::sandbox::{self, Network};
 use libtest_mimic::{Arguments, Failed, Trial};
 use sshd::{Entry, Hosts, black_hole, files, management, missing};
 
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
             anstream::eprintln!("skipped: {missing}");
             return ExitCode::SUCCESS;
         }
-        sandbox::enter().unwrap_or_else(|error| panic!("{error}"));
+        sandbox::enter(Network::Own).unwrap_or_else(|error| panic!("{error}"));
     }
     let trials = vec![
         Trial::test("the_program_is_put_on_each_host_once", put_once),

@@ -11,6 +11,7 @@ use crate::exit::{Exit, Failure};
 use crate::logging;
 use crate::report::terminal::complain;
 
+mod agent;
 mod check;
 mod client;
 mod clock;
@@ -70,6 +71,9 @@ enum Command {
     List(list::ListArgs),
     /// Say what this machine can do, and what to do about the rest
     Doctor(doctor::DoctorArgs),
+    /// Do on this host what control says, on standard input; clusters of hosts are made of these
+    #[command(hide = true)]
+    Agent(agent::AgentArgs),
     /// Run one client, told what to do on standard input; faults of clients hit these
     #[command(hide = true)]
     Client(client::ClientArgs),
@@ -123,6 +127,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Report(args) => report::run(&args),
         Command::List(args) => list::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Agent(args) => agent::run(&args),
         Command::Client(args) => client::run(&args),
         Command::Clock => clock::run(),
         Command::Node(args) => node::run(&args),

@@ -15,6 +15,7 @@ use crate::exit::{Exit, Failure};
 use crate::fault::Arena;
 use crate::replay::{Again, By, Recorded, Sign};
 use crate::report::{Results, terminal};
+use crate::sandbox::Network;
 use crate::sim as simulator;
 use crate::spec::Spec;
 use crate::store::RunFolder;
@@ -90,7 +91,7 @@ pub(super) fn run(args: &ReplayArgs) -> Result<Exit, Failure> {
 fn play(args: &ReplayArgs, spec: &Spec, sign: &Sign) -> Result<Vec<Try>, Failure> {
     // What makes no sense is refused before the first cluster is started.
     let first = Prepared::new(spec.clone(), &args.store)?;
-    session::in_sandbox(|stop| async move {
+    session::in_sandbox(Network::Own, |stop| async move {
         let mut next = Some(first);
         let mut tries = Vec::new();
         while let Some(prepared) = next {

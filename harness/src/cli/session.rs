@@ -9,7 +9,7 @@ use grudge_nodes::bugs::Bug;
 use crate::cluster::{self, Cluster};
 use crate::exit::Failure;
 use crate::runner::stop::{self, Stop};
-use crate::sandbox;
+use crate::sandbox::{self, Network};
 use crate::system::{Subject, System};
 
 /// That system, able to bear these bugs, and installed.
@@ -23,9 +23,10 @@ pub(super) fn system(subject: &Subject, bugs: &[Bug]) -> Result<System, Failure>
 /// Goes into a sandbox, which must happen before the first thread, and runs `work` on a runtime there. Ctrl-C asks
 /// it to stop.
 pub(super) fn in_sandbox<T, F: Future<Output = Result<T, Failure>>>(
+    network: Network,
     work: impl FnOnce(Stop) -> F,
 ) -> Result<T, Failure> {
-    sandbox::enter().map_err(|error| Failure::Harness(error.into()))?;
+    sandbox::enter(network).map_err(|error| Failure::Harness(error.into()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -10,6 +10,7 @@ use super::spec_args::SpecArgs;
 use crate::exit::{Exit, Failure};
 use crate::fault::Arena;
 use crate::report::terminal;
+use crate::sandbox::Network;
 use crate::spec::Spec;
 
 #[derive(Debug, Args)]
@@ -35,7 +36,7 @@ pub(super) fn run(args: &TestArgs) -> Result<Exit, Failure> {
     let spec = args.spec()?;
     let prepared = Prepared::new(spec, &args.store)?;
     let folder = prepared.folder.clone();
-    let results = session::in_sandbox(|stop| prepared.run(stop))?;
+    let results = session::in_sandbox(Network::Own, |stop| prepared.run(stop))?;
     terminal::print(&if args.json { results.to_json()? } else { terminal::summary(&results, Some(folder.path())) });
     Ok(Exit::from(&results.verdict))
 }

@@ -15,6 +15,7 @@ use super::session;
 use crate::cluster::{self, Node};
 use crate::exit::{Exit, Failure};
 use crate::report::terminal;
+use crate::sandbox::Network;
 use crate::store::RunFolder;
 use crate::system::{Subject, System};
 
@@ -43,7 +44,7 @@ pub(super) fn run(args: &UpArgs) -> Result<Exit, Failure> {
     let folder = RunFolder::create(&args.store, &format!("{}-up", system.name), Timestamp::now())?;
     // The caller's process stays in the sandbox's network and has a number that is good outside of it.
     let (outside, root) = (getpid().as_raw(), Uid::effective().is_root());
-    session::in_sandbox(|mut stop| async move {
+    session::in_sandbox(Network::Own, |mut stop| async move {
         let wanted = cluster::Spec {
             system: system.clone(),
             nodes: usize::from(args.nodes),

@@ -111,14 +111,14 @@ impl Answer {
 }
 
 /// A line that says so.
-pub(super) fn written(line: &impl Serialize) -> io::Result<Vec<u8>> {
+pub(crate) fn written(line: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec(line)?;
     bytes.push(b'\n');
     Ok(bytes)
 }
 
 /// The next line, if there is one. What is no line of these, or too long, is [`io::ErrorKind::InvalidData`].
-pub(super) async fn next<T: for<'a> Deserialize<'a>>(from: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<T>> {
+pub(crate) async fn next<T: for<'a> Deserialize<'a>>(from: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<T>> {
     let mut line = Vec::new();
     let read = from.take(LONGEST).read_until(b'\n', &mut line).await?;
     let garbage = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);

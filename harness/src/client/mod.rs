@@ -5,7 +5,7 @@
 #![doc = include_str!("../../../workloads/CLIENTS.md")]
 
 mod host;
-mod lines;
+pub(crate) mod lines;
 pub(crate) mod process;
 mod roster;
 pub(crate) mod seat;

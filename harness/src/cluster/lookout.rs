@@ -22,7 +22,7 @@ const ASK: Duration = Duration::from_millis(250);
 const LEADS: &str = "leading ";
 
 /// Counts until nobody is interested any more.
-pub(super) fn begin(nodes: &[Node], events: Vec<PathBuf>, connect: Arc<dyn Connect>) -> watch::Receiver<u64> {
+pub(crate) fn begin(nodes: &[Node], events: Vec<PathBuf>, connect: Arc<dyn Connect>) -> watch::Receiver<u64> {
     let (count, receiver) = watch::channel(0);
     if events.is_empty() {
         tokio::spawn(ask(nodes.to_vec(), connect, count));

@@ -3,19 +3,20 @@
 //! Must live inside the sandbox ([`crate::sandbox::enter`]), within a tokio runtime. Faults are put in force by
 //! [`Cluster::start`], which lives with the faults in [`crate::fault`].
 
-mod lookout;
+mod error;
+pub(crate) mod lookout;
 pub(crate) mod ready;
 pub(crate) mod replica;
-mod sights;
-mod tail;
+pub(crate) mod sights;
+pub(crate) mod start;
+pub(crate) mod tail;
 mod traps;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
+use std::fs::File;
 use std::mem;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as StdMutex};
 use std::time::Duration;
 
@@ -25,18 +26,18 @@ use grudge_nodes::replica::NodeId;
 use grudge_workloads::client::{Connect, Membership, Role};
 use grudge_workloads::registry;
 use nix::sys::signal::Signal;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use thiserror::Error;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, watch};
 
 use crate::client::Roster;
-use crate::disk::{Disk, DiskError};
-use crate::fault::{FaultKind, InForce};
+use crate::disk::Disk;
+use crate::fault::{FaultError, FaultKind, InForce};
 use crate::nemesis::Sign;
-use crate::net::{FilterPlace, MOST_NODES, Net, NetError, address};
-use crate::system::{self, Place, System, SystemError};
-use replica::{Crashes, Replica, Start};
+use crate::net::{FilterPlace, MOST_NODES, Net, address};
+use crate::system::{self, System};
+pub use error::ClusterError;
+use replica::{Crashes, Replica};
+use start::{Home, Start, starts};
 use traps::Traps;
 
 /// What cluster is wanted.
@@ -64,7 +65,7 @@ pub struct Spec {
 }
 
 /// One node, for those who talk to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// `n1`, `n2`, …
     pub name: String,
@@ -77,7 +78,7 @@ pub struct Node {
 }
 
 /// A replica that died without having been killed by the harness.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crash {
     /// The node's name.
     pub node: String,
@@ -85,71 +86,6 @@ pub struct Crash {
     pub status: String,
     /// The last lines of its log.
     pub log: Vec<String>,
-}
-
-/// Why there is no cluster. Each says what to do or where to look.
-#[derive(Debug, Error)]
-pub enum ClusterError {
-    /// That many nodes do not go.
-    #[error("a cluster has 1 to {MOST_NODES} nodes, not {0}")]
-    Size(usize),
-    /// The system cannot be started so.
-    #[error(transparent)]
-    System(#[from] SystemError),
-    /// The network.
-    #[error(transparent)]
-    Net(#[from] NetError),
-    /// The layer under a node's data.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-    /// A file or folder of the run cannot be used.
-    #[error("cannot use {path}: {cause}", path = path.display())]
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        cause: io::Error,
-    },
-    /// A process could not be started at all.
-    #[error("{node} could not be started: {program}: {cause}", program = program.display())]
-    Spawn {
-        /// Whose.
-        node: String,
-        /// Which program.
-        program: PathBuf,
-        /// Why not.
-        cause: io::Error,
-    },
-    /// A replica died before the cluster served.
-    #[error("{node} died at its start ({status}); its log ends:\n{log}", log = indented(log))]
-    Died {
-        /// Which.
-        node: String,
-        /// How.
-        status: String,
-        /// What it had to say.
-        log: Vec<String>,
-    },
-    /// All live, and they do not serve.
-    #[error("the cluster does not serve after {patience:?} ({roles}); the log of {node} ends:\n{log}", log = indented(log))]
-    NotServing {
-        /// How long it was waited for.
-        patience: Duration,
-        /// What each node said of itself last.
-        roles: String,
-        /// One that does not serve.
-        node: String,
-        /// The end of its log.
-        log: Vec<String>,
-    },
-}
-
-/// Lines of a log, set off from the sentence before them.
-fn indented(lines: &[String]) -> String {
-    if lines.is_empty() {
-        return "  (it is empty)".to_owned();
-    }
-    lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }
 
 /// A running cluster. Dropped, it kills its processes.
@@ -184,7 +120,8 @@ impl Members {
 
 /// What only one fault at a time may touch.
 pub(crate) struct Inner {
-    pub net: Net,
+    /// The network between the nodes, where it is ours.
+    pub net: Option<Net>,
     pub replicas: Vec<Replica>,
     /// Faults by the number of their [`crate::fault::Active`].
     pub in_force: BTreeMap<u64, InForce>,
@@ -216,7 +153,8 @@ impl Cluster {
         if spec.nodes == 0 || spec.nodes > MOST_NODES {
             return Err(ClusterError::Size(spec.nodes));
         }
-        let mut starts = starts(&spec)?;
+        let starts = starts(&spec, &homes(&spec)?);
+        starts.iter().try_for_each(Start::make_folders)?;
         let events = match spec.system.replica {
             Some(_) => starts.iter().map(|start| start.events.clone()).collect(),
             None => Vec::new(),
@@ -225,23 +163,42 @@ impl Cluster {
         let nodes: Vec<Node> = starts.iter().map(|start| start.node.clone()).collect();
         let trouble = spec.faults.contains(&FaultKind::Packets).then_some(spec.seed);
         let net = Net::up(spec.nodes, places, trouble).await?;
-        if [FaultKind::Power, FaultKind::Disk].iter().any(|kind| spec.faults.contains(kind)) {
-            mount_disks(&mut starts).await?;
-        }
+        let disks = match needs_layer(&spec.faults) {
+            true => join_all(starts.iter().map(layer)).await.into_iter().map(|disk| disk.map(Some)).collect(),
+            false => Ok(starts.iter().map(|_| None).collect()),
+        };
         let crashes: Crashes = Arc::new(StdMutex::new(Vec::new()));
         let members = Members::of(&spec.system);
-        let replicas = serving_replicas(starts, &net, &crashes, &spec).await?;
-        let inner = Inner {
-            net,
-            replicas,
-            in_force: BTreeMap::new(),
-            next: 1,
-            traps: Traps::default(),
-            members,
-            clients: None,
-        };
+        let replicas = serving_replicas(starts, disks?, &net, &crashes, &spec).await?;
+        let inner = Inner { members, ..Inner::new(Some(net), replicas) };
         let Spec { connect, patience, .. } = spec;
         Ok(Cluster { nodes, connect, patience, crashes, logs, events, inner: Arc::new(Mutex::new(inner)) })
+    }
+
+    /// Starts one node of a cluster whose others are elsewhere, in the network of this process. Nothing is waited for.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(crate) async fn alone(
+        start: Start,
+        faults: &BTreeSet<FaultKind>,
+        connect: Arc<dyn Connect>,
+        patience: Duration,
+    ) -> Result<Cluster, ClusterError> {
+        start.make_folders()?;
+        let disk = if needs_layer(faults) { Some(layer(&start).await?) } else { None };
+        let network = PathBuf::from("/proc/self/ns/net");
+        let namespace = File::open(&network).map_err(|cause| ClusterError::Folder { path: network, cause })?;
+        let crashes: Crashes = Arc::new(StdMutex::new(Vec::new()));
+        let (nodes, logs, events) = (vec![start.node.clone()], vec![start.log.clone()], vec![start.events.clone()]);
+        let replica = Replica::start(start, namespace.into(), disk, &crashes)?;
+        let inner = Arc::new(Mutex::new(Inner::new(None, vec![replica])));
+        Ok(Cluster { nodes, connect, patience, crashes, logs, events, inner })
+    }
+
+    /// Whether its nodes run and are not paused, in their order.
+    pub(crate) async fn who_runs(&self) -> Vec<bool> {
+        self.inner.lock().await.replicas.iter().map(Replica::is_running).collect()
     }
 
     /// Says which processes are its clients, for faults to hit them.
@@ -274,9 +231,9 @@ impl Cluster {
         sights::sight(sign.clone(), nodes, Arc::clone(&self.connect))
     }
 
-    /// Where the rules of a partition sit.
-    pub async fn filter_place(&self) -> FilterPlace {
-        self.inner.lock().await.net.filter_place()
+    /// Where the rules of a partition sit, if the network is ours.
+    pub async fn filter_place(&self) -> Option<FilterPlace> {
+        self.inner.lock().await.net.as_ref().map(Net::filter_place)
     }
 
     /// The node that says it leads; asks all that run. Of several (one may not know yet that it was deposed) the
@@ -295,6 +252,11 @@ impl Cluster {
 
     /// Takes it down: every process killed and reaped, every link gone.
     pub async fn down(self) {
+        self.end().await;
+    }
+
+    /// Kills and reaps every process, and takes the layers away. Nothing can be asked of it any more.
+    pub(crate) async fn end(&self) {
         let mut inner = self.inner.lock().await;
         join_all(mem::take(&mut inner.in_force).into_values().map(InForce::abandon)).await;
         bury(&inner.replicas).await;
@@ -304,6 +266,21 @@ impl Cluster {
 }
 
 impl Inner {
+    fn new(net: Option<Net>, replicas: Vec<Replica>) -> Inner {
+        let traps = Traps::default();
+        Inner { net, replicas, in_force: BTreeMap::new(), next: 1, traps, members: None, clients: None }
+    }
+
+    /// The network, where it is ours.
+    pub(crate) fn net(&self) -> Result<&Net, FaultError> {
+        self.net.as_ref().ok_or_else(not_ours)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn net_mut(&mut self) -> Result<&mut Net, FaultError> {
+        self.net.as_mut().ok_or_else(not_ours)
+    }
+
     /// The running nodes that say they lead.
     pub(crate) async fn leaders(&self, connect: &dyn Connect) -> Vec<usize> {
         let running = self.running();
@@ -333,52 +310,28 @@ impl Inner {
     }
 }
 
-/// Makes the folders of all nodes and says how each is started.
-fn starts(spec: &Spec) -> Result<Vec<Start>, ClusterError> {
-    let folder = |path: PathBuf| {
-        fs::create_dir_all(&path).map_err(|cause| ClusterError::Folder { path: path.clone(), cause })?;
-        fs::canonicalize(&path).map_err(|cause| ClusterError::Folder { path, cause })
-    };
+/// The folders of nodes that are all on this machine, and their addresses in a network of ours.
+fn homes(spec: &Spec) -> Result<Vec<Home>, ClusterError> {
     let grudge = this_binary()?;
-    let addresses: Vec<Ipv4Addr> = (0..spec.nodes).map(address).collect();
-    let mut rng = ChaCha8Rng::seed_from_u64(spec.seed);
-    let mut starts = Vec::new();
-    for (index, ip) in addresses.iter().enumerate() {
-        let id = NodeId(index as u64 + 1);
-        let home = folder(spec.dir.join("nodes").join(id.to_string()))?;
-        let data = folder(home.join("data"))?;
-        let events = home.join("events");
-        let place = Place {
-            grudge: &grudge,
-            id: id.0,
-            addresses: &addresses,
-            home: &home,
-            data: &data,
-            events: &events,
-            seed: rng.random(),
-            bugs: &spec.bugs,
-        };
-        let line = spec.system.command_line(&place);
-        let client_address = SocketAddr::from((*ip, spec.system.client_port));
-        let node = Node { name: id.to_string(), id, address: IpAddr::V4(*ip), client_address };
-        let mut env = spec.system.environment(&place);
-        env.extend(spec.env.clone());
-        let files = spec.system.files(&place);
-        let log = home.join("log");
-        starts.push(Start { node, line, env, files, log, data, disk: None, events });
-    }
-    Ok(starts)
+    let home = |index| {
+        let folder = start::folder(&spec.dir.join("nodes").join(NodeId(index as u64 + 1).to_string()))?;
+        Ok(Home { address: address(index), grudge: grudge.clone(), folder })
+    };
+    (0..spec.nodes).map(home).collect()
 }
 
-/// Puts a layer under the data folder of each node.
-async fn mount_disks(starts: &mut [Start]) -> Result<(), ClusterError> {
-    let grudge = this_binary()?;
-    let mounted = starts.iter().map(|start| Disk::mount(&grudge, &start.data, start.log.with_file_name("disk-log")));
-    let disks = join_all(mounted).await.into_iter().collect::<Result<Vec<Disk>, _>>()?;
-    for (start, disk) in starts.iter_mut().zip(disks) {
-        start.disk = Some(disk);
-    }
-    Ok(())
+fn not_ours() -> FaultError {
+    FaultError::Inapplicable("the network between the nodes is not ours".to_owned())
+}
+
+/// Whether faults of these kinds want a layer under the data folder of each node.
+fn needs_layer(faults: &BTreeSet<FaultKind>) -> bool {
+    [FaultKind::Power, FaultKind::Disk].iter().any(|kind| faults.contains(kind))
+}
+
+/// Puts a layer under the data folder of a node.
+async fn layer(start: &Start) -> Result<Disk, ClusterError> {
+    Ok(Disk::mount(&this_binary()?, &start.data, start.log.with_file_name("disk-log")).await?)
 }
 
 fn this_binary() -> Result<PathBuf, ClusterError> {
@@ -388,17 +341,20 @@ fn this_binary() -> Result<PathBuf, ClusterError> {
 /// Starts all replicas and waits until they serve; kills them if they do not.
 async fn serving_replicas(
     starts: Vec<Start>,
+    disks: Vec<Option<Disk>>,
     net: &Net,
     crashes: &Crashes,
     spec: &Spec,
 ) -> Result<Vec<Replica>, ClusterError> {
     let started: Result<Vec<Replica>, ClusterError> = starts
         .into_iter()
+        .zip(disks)
         .enumerate()
-        .map(|(index, start)| Replica::start(start, net.namespace(index), crashes))
+        .map(|(index, (start, disk))| Replica::start(start, net.namespace(index)?, disk, crashes))
         .collect();
     let replicas = started?;
-    match ready::serving(&replicas, spec.connect.as_ref(), spec.patience).await {
+    let nodes: Vec<(&Node, &Path)> = replicas.iter().map(|it| (&it.node, it.log.as_path())).collect();
+    match ready::serving(&nodes, crashes, spec.connect.as_ref(), spec.patience).await {
         Ok(()) => Ok(replicas),
         Err(error) => {
             bury(&replicas).await;

@@ -1,6 +1,7 @@
 //! When a cluster serves: every node answers as leader or follower, and exactly one leads, unless nobody knows how to ask
 //! who does.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,31 +9,28 @@ use futures::future::join_all;
 use grudge_workloads::client::{Connect, Role, Target};
 use tokio::time::{Instant, sleep};
 
-use super::replica::{Replica, describe};
-use super::{ClusterError, Node};
+use super::replica::{Crashes, last_lines};
+use super::{ClusterError, Crash, Node};
 
 /// Between two rounds of questions.
 const PAUSE: Duration = Duration::from_millis(10);
 /// How long a node has to say its role.
 const ANSWER: Duration = Duration::from_millis(500);
 
-/// Waits until they serve.
+/// Waits until these nodes with their logs serve, as long as none of them crashes.
 pub(crate) async fn serving(
-    replicas: &[Replica],
+    nodes: &[(&Node, &Path)],
+    crashes: &Crashes,
     connect: &dyn Connect,
     patience: Duration,
 ) -> Result<(), ClusterError> {
     let deadline = Instant::now() + patience;
+    let names: Vec<&Node> = nodes.iter().map(|(node, _)| *node).collect();
     loop {
-        if let Some((replica, status)) = replicas.iter().find_map(|it| it.ended().map(|status| (it, status))) {
-            return Err(ClusterError::Died {
-                node: replica.node.name.clone(),
-                status: describe(status),
-                log: replica.last_log_lines(),
-            });
+        if let Some(Crash { node, status, log }) = crashes.lock().expect("no holder panics").first().cloned() {
+            return Err(ClusterError::Died { node, status, log });
         }
-        let nodes: Vec<&Node> = replicas.iter().map(|replica| &replica.node).collect();
-        let roles = roles(&nodes, connect).await;
+        let roles = roles(&names, connect).await;
         let leaders = roles.iter().filter(|role| **role == Ok(Role::Leader)).count();
         let laggard = roles.iter().position(|role| !matches!(role, Ok(Role::Leader | Role::Follower | Role::Equal)));
         let equal = roles.iter().all(|role| *role == Ok(Role::Equal));
@@ -40,16 +38,16 @@ pub(crate) async fn serving(
             return Ok(());
         }
         if Instant::now() >= deadline {
-            let replica = &replicas[laggard.unwrap_or(0)];
-            let said = nodes.iter().zip(&roles).map(|(node, role)| match role {
+            let (node, log) = nodes[laggard.unwrap_or(0)];
+            let said = names.iter().zip(&roles).map(|(node, role)| match role {
                 Ok(role) => format!("{} {}", node.name, format!("{role:?}").to_lowercase()),
                 Err(error) => format!("{} {error}", node.name),
             });
             return Err(ClusterError::NotServing {
                 patience,
                 roles: said.collect::<Vec<_>>().join(", "),
-                node: replica.node.name.clone(),
-                log: replica.last_log_lines(),
+                node: node.name.clone(),
+                log: last_lines(log),
             });
         }
         sleep(PAUSE).await;

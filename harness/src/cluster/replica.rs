@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::net::SocketAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
+use super::start::Start;
 use super::{ClusterError, Crash, Node};
 use crate::disk::Disk;
 use crate::net::enter_namespace;
@@ -32,10 +33,12 @@ pub(crate) type Crashes = Arc<Mutex<Vec<Crash>>>;
 /// How a node's process is started, and its present life.
 pub(crate) struct Replica {
     pub node: Node,
+    /// The network in which it lives.
+    namespace: OwnedFd,
     program: PathBuf,
     arguments: Vec<String>,
     env: BTreeMap<String, String>,
-    log: PathBuf,
+    pub log: PathBuf,
     /// The folder of its disk.
     pub data: PathBuf,
     life: Life,
@@ -116,42 +119,31 @@ impl Reins {
     }
 }
 
-/// What it takes to start a replica.
-pub(crate) struct Start {
-    pub node: Node,
-    /// The program and its arguments.
-    pub line: Vec<String>,
-    pub env: BTreeMap<String, String>,
-    /// What it finds at its first start: paths, and what is there.
-    pub files: Vec<(PathBuf, String)>,
-    pub log: PathBuf,
-    /// The folder of its disk.
-    pub data: PathBuf,
-    /// The layer under that folder, if faults may want one.
-    pub disk: Option<Disk>,
-    /// Where it writes its events down, if it is a replica of ours.
-    pub events: PathBuf,
-}
-
 impl Replica {
     /// Starts its first life in that network namespace.
-    pub(crate) fn start(start: Start, namespace: BorrowedFd<'_>, crashes: &Crashes) -> Result<Replica, ClusterError> {
-        let Start { node, line, env, files, log, data, disk, events: _ } = start;
+    pub(crate) fn start(
+        start: Start,
+        namespace: OwnedFd,
+        disk: Option<Disk>,
+        crashes: &Crashes,
+    ) -> Result<Replica, ClusterError> {
+        let Start { node, line, env, files, log, data, events: _ } = start;
         for (path, text) in files {
             system::lay(&path, &text).map_err(|cause| ClusterError::Folder { path, cause })?;
         }
         let mut line = line.into_iter();
         let program = PathBuf::from(line.next().unwrap_or_default());
         let arguments: Vec<String> = line.collect();
-        let child = spawn(&node, &program, &arguments, &env, &log, namespace)?;
+        let child = spawn(&node, &program, &arguments, &env, &log, &namespace)?;
         let excuses = Arc::new(AtomicUsize::new(0));
         let life = Life::supervised(child, &node, &log, &excuses, crashes);
-        Ok(Replica { node, program, arguments, env, log, data, disk, life, excuses, paused: Arc::default() })
+        let paused = Arc::default();
+        Ok(Replica { node, namespace, program, arguments, env, log, data, disk, life, excuses, paused })
     }
 
     /// Starts its next life. The last one has ended.
-    pub(crate) fn restart(&mut self, namespace: BorrowedFd<'_>, crashes: &Crashes) -> Result<(), ClusterError> {
-        let child = spawn(&self.node, &self.program, &self.arguments, &self.env, &self.log, namespace)?;
+    pub(crate) fn restart(&mut self, crashes: &Crashes) -> Result<(), ClusterError> {
+        let child = spawn(&self.node, &self.program, &self.arguments, &self.env, &self.log, &self.namespace)?;
         self.life = Life::supervised(child, &self.node, &self.log, &self.excuses, crashes);
         self.set_paused(false);
         Ok(())
@@ -238,10 +230,6 @@ impl Replica {
     pub(crate) fn is_condemned(&self) -> bool {
         self.life.condemned.load(Ordering::SeqCst)
     }
-
-    pub(crate) fn last_log_lines(&self) -> Vec<String> {
-        last_lines(&self.log)
-    }
 }
 
 impl Drop for Life {
@@ -291,7 +279,7 @@ fn spawn(
     arguments: &[String],
     env: &BTreeMap<String, String>,
     log: &Path,
-    namespace: BorrowedFd<'_>,
+    namespace: &OwnedFd,
 ) -> Result<Child, ClusterError> {
     let unusable = |cause: std::io::Error| ClusterError::Folder { path: log.to_owned(), cause };
     let output = OpenOptions::new().create(true).append(true).open(log).map_err(unusable)?;
@@ -302,7 +290,7 @@ fn spawn(
     // No PR_SET_PDEATHSIG: it fires when the *thread* that spawned the child ends, and a runtime ends idle threads.
     // The sandbox's pid namespace kills replicas whose harness is gone.
     command.args(arguments).envs(env).stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
-    enter_namespace(&mut command, namespace);
+    enter_namespace(&mut command, namespace.as_fd());
     command.spawn().map_err(|cause| ClusterError::Spawn { node: node.name.clone(), program: program.to_owned(), cause })
 }
 
@@ -319,7 +307,7 @@ pub(crate) fn describe(status: ExitStatus) -> String {
 }
 
 /// The last lines of a log; none if there is no such log.
-fn last_lines(log: &Path) -> Vec<String> {
+pub(crate) fn last_lines(log: &Path) -> Vec<String> {
     let read = || -> std::io::Result<Vec<u8>> {
         let mut file = fs::File::open(log)?;
         let length = file.metadata()?.len();

@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const ASK: Duration = Duration::from_millis(100);
 
 /// Looks from now on until the sign is seen at one of these nodes with their logs; answers at which.
-pub(super) fn sight(
+pub(crate) fn sight(
     sign: Sign,
     nodes: impl Iterator<Item = (Node, PathBuf)>,
     connect: Arc<dyn Connect>,

@@ -4,22 +4,30 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
+/// The most that is read at once.
+const CHUNK: u64 = 1 << 20;
+
 /// What is appended to a file, which may not be there yet.
-pub(super) struct Tail {
+pub(crate) struct Tail {
     path: PathBuf,
+    /// Where the last whole line ends. What follows is read anew until it is whole: a new life of the writer cuts off
+    /// what a kill had torn.
     read: u64,
-    /// The beginning of a line whose end was not written yet.
-    torn: Vec<u8>,
 }
 
 impl Tail {
     pub(super) fn at_its_end(path: PathBuf) -> Tail {
         let read = path.metadata().map_or(0, |file| file.len());
-        Tail { path, read, torn: Vec::new() }
+        Tail { path, read }
     }
 
-    /// The whole lines that were written since it was last asked; none if they cannot be read, which is logged.
-    pub(super) fn new_lines(&mut self) -> String {
+    pub(crate) fn from_its_start(path: PathBuf) -> Tail {
+        Tail { path, read: 0 }
+    }
+
+    /// Whole lines that were written since it was last asked, all but what is too much at once; none if they cannot be
+    /// read, which is logged.
+    pub(crate) fn new_lines(&mut self) -> String {
         match self.read_on() {
             Ok(lines) => String::from_utf8_lossy(&lines).into_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -32,20 +40,19 @@ impl Tail {
 
     fn read_on(&mut self) -> io::Result<Vec<u8>> {
         let length = self.path.metadata()?.len();
-        if length < self.read {
-            // A new life of the writer has cut off what a kill had torn.
-            self.read = length;
-            self.torn.clear();
-        }
+        self.read = self.read.min(length);
         if length == self.read {
             return Ok(Vec::new());
         }
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(self.read))?;
-        let mut bytes = std::mem::take(&mut self.torn);
-        self.read += file.take(length - self.read).read_to_end(&mut bytes)? as u64;
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-        self.torn = bytes.split_off(whole);
+        let mut bytes = Vec::new();
+        let read = file.take(CHUNK).read_to_end(&mut bytes)? as u64;
+        // A line that is longer than that is told in parts.
+        if read < CHUNK || bytes.contains(&b'\n') {
+            bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1));
+        }
+        self.read += bytes.len() as u64;
         Ok(bytes)
     }
 }

@@ -80,7 +80,7 @@ async fn cut(inner: &Inner, hits: &[Hit]) -> Result<Vec<String>, FaultError> {
     for hit in hits {
         let sockets = hit.sockets()?;
         let resets = inner
-            .net
+            .net()?
             .cut_off(hit.name.clone(), sockets)
             .await
             .map_err(|cause| FaultError::failed(&hit.fault, cause))?;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use nix::unistd::Pid;
 use procfs::process::Task;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, sleep_until};
 
@@ -35,7 +35,7 @@ const TRIES: usize = 6;
 const LATE: Duration = Duration::from_millis(40);
 
 /// What was seen of a process's use of the processor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessorSeen {
     /// The node's name.
     pub node: String,

@@ -2,15 +2,14 @@
 
 use std::time::Instant;
 
-use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::clocks::{self, Turned};
 use super::packets::Troubled;
 use super::resolve::{self, Meant, Situation};
 use super::{
-    Active, Arena, ClientTrouble, Fault, FaultError, InForce, Receipt, Workers, clients, cpu, disks, links, members,
-    memory, packets, processes, reset, restarts, threads,
+    Active, Arena, ClientTrouble, Fault, FaultError, InForce, Receipt, Workers, clients, cpu, disks, members, memory,
+    packets, processes, reset, restarts, threads,
 };
 use crate::client::Roster;
 use crate::cluster::{Cluster, Inner};
@@ -27,12 +26,8 @@ impl Cluster {
         }
         let mut inner = self.inner.lock().await;
         let inner = &mut *inner;
-        let leader = if fault.needs_leader() {
-            let leaders = inner.leaders(self.connect.as_ref()).await;
-            (!leaders.is_empty()).then(|| leaders[rng.random_range(0..leaders.len())])
-        } else {
-            None
-        };
+        let leader =
+            if fault.needs_leader() { resolve::one_of(&inner.leaders(self.connect.as_ref()).await, rng) } else { None };
         fault.exists(Arena::Processes).map_err(FaultError::Inapplicable)?;
         let decided = Instant::now();
         let names = inner.names();
@@ -84,7 +79,7 @@ impl Cluster {
                 (clients::trouble(inner, &workers, *trouble, decided).await?, InForce::Client(workers, *trouble))
             }
             (Fault::Partition(_), Meant::Links(cuts)) => {
-                (links::cut(inner, &cuts, decided).await?, InForce::Partition(cuts))
+                (inner.wiring()?.cut(&cuts, decided).await?, InForce::Partition(cuts))
             }
             (Fault::Packets(trouble), Meant::Nodes(nodes)) => {
                 let links = resolve::troubled(trouble, nodes.into_iter(), &inner.names());
@@ -130,11 +125,15 @@ impl Cluster {
     /// # Errors
     /// It could not be shown to be gone, or it was gone before its time.
     pub async fn stop(&self, active: Active) -> Result<Receipt, FaultError> {
+        let stopped = self.stop_number(active.id).await;
+        stopped.unwrap_or_else(|| Err(FaultError::Inapplicable(format!("{} was stopped already", active.fault))))
+    }
+
+    /// The same with the fault of that number, if it is in force.
+    pub(crate) async fn stop_number(&self, id: u64) -> Option<Result<Receipt, FaultError>> {
         let mut inner = self.inner.lock().await;
-        match inner.in_force.remove(&active.id) {
-            Some(in_force) => self.undo(&mut inner, in_force).await,
-            None => Err(FaultError::Inapplicable(format!("{} was stopped already", active.fault))),
-        }
+        let in_force = inner.in_force.remove(&id)?;
+        Some(self.undo(&mut inner, in_force).await)
     }
 
     /// Stops every fault in force, newest first.
@@ -156,7 +155,7 @@ impl Cluster {
     async fn undo(&self, inner: &mut Inner, in_force: InForce) -> Result<Receipt, FaultError> {
         let decided = Instant::now();
         match in_force {
-            InForce::Partition(cuts) => links::heal(inner, &cuts, decided).await,
+            InForce::Partition(cuts) => inner.wiring()?.heal(&cuts, decided).await,
             InForce::Packets(troubled) => packets::calm_down(inner, &troubled, decided).await,
             InForce::Client(workers, trouble) => clients::end_trouble(inner, &workers, trouble, decided).await,
             InForce::Reset(nodes) => Ok(reset::over(inner, &nodes, decided)),

@@ -10,24 +10,19 @@ use serde::{Deserialize, Serialize};
 pub enum Arena {
     /// Real processes on a machine.
     Processes,
+    /// Real processes, each on a machine of its own.
+    Hosts,
     /// Simulated time.
     Simulation,
 }
 
 impl Arena {
-    /// The one that it is not.
-    pub(crate) fn other(self) -> Arena {
+    /// Where that is which is not here, in a sentence.
+    pub(crate) fn elsewhere(self) -> &'static str {
         match self {
-            Arena::Processes => Arena::Simulation,
-            Arena::Simulation => Arena::Processes,
-        }
-    }
-
-    /// In a sentence: `in simulation`.
-    pub(crate) fn place(self) -> &'static str {
-        match self {
-            Arena::Processes => "on real processes",
-            Arena::Simulation => "in simulation",
+            Arena::Processes => "exists in simulation only",
+            Arena::Hosts => "is done where all nodes are on this machine only",
+            Arena::Simulation => "exists on real processes only",
         }
     }
 }
@@ -77,15 +72,12 @@ impl FaultKind {
             | FaultKind::Kill
             | FaultKind::Power
             | FaultKind::Clock
-            | FaultKind::Disk
-            | FaultKind::Packets => true,
-            FaultKind::Thread
-            | FaultKind::Restart
-            | FaultKind::Reset
-            | FaultKind::Member
-            | FaultKind::Memory
-            | FaultKind::Client
-            | FaultKind::Cpu => arena == Arena::Processes,
+            | FaultKind::Disk => true,
+            FaultKind::Thread | FaultKind::Memory | FaultKind::Cpu => arena != Arena::Simulation,
+            // The harness's own switch is between the nodes.
+            FaultKind::Packets => arena != Arena::Hosts,
+            // It takes all nodes, or all connections, in one hand.
+            FaultKind::Restart | FaultKind::Reset | FaultKind::Member | FaultKind::Client => arena == Arena::Processes,
         }
     }
 
@@ -94,7 +86,9 @@ impl FaultKind {
     #[must_use]
     pub fn is_usual(self, arena: Arena) -> bool {
         match arena {
-            Arena::Processes => matches!(self, FaultKind::Partition | FaultKind::Pause | FaultKind::Kill),
+            Arena::Processes | Arena::Hosts => {
+                matches!(self, FaultKind::Partition | FaultKind::Pause | FaultKind::Kill)
+            }
             Arena::Simulation => self.exists(arena),
         }
     }

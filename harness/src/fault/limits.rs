@@ -25,9 +25,9 @@ impl Fault {
     /// One sentence about what cannot.
     pub fn exists(&self, arena: Arena) -> Result<(), String> {
         if !self.sort().exists(arena) {
-            return Err(format!("a {} exists {} only", self.kind(), arena.other().place()));
+            return Err(format!("a {} {}", self.kind(), arena.elsewhere()));
         }
-        if arena == Arena::Processes {
+        if arena != Arena::Simulation {
             return self.keeps_monotonic();
         }
         let real_only = match self {
@@ -42,7 +42,7 @@ impl Fault {
             Fault::Packets(PacketTrouble { rate: Some(_), .. }) => "a limit of the rate",
             _ => return Ok(()),
         };
-        Err(format!("{real_only} exists {} only", Arena::Processes.place()))
+        Err(format!("{real_only} {}", arena.elsewhere()))
     }
 
     /// Whether no process sees a monotonic clock go backwards, nor waits long for one to be right again.

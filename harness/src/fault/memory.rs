@@ -12,7 +12,7 @@ use std::time::Instant;
 use nix::unistd::Pid;
 use procfs::process::{LimitValue, Process};
 use rustix::process::{Resource, Rlimit, prlimit};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::processes::{self, group};
 use super::{Evidence, FaultError, InForce, Receipt};
@@ -25,7 +25,7 @@ const MIB: u64 = 1024 * KIB;
 const AMPLE: u64 = 256 * MIB;
 
 /// What was seen of a process's memory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemorySeen {
     /// The node's name.
     pub node: String,
@@ -36,7 +36,7 @@ pub struct MemorySeen {
     /// How many it has.
     pub used_kib: u64,
     /// Whether it is new, since the one before has died of the squeeze.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restarted: bool,
 }
 

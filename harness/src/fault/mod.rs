@@ -34,6 +34,7 @@ use cpu::Brake;
 pub use cpu::ProcessorSeen;
 pub(crate) use in_force::InForce;
 pub use kind::{Arena, FaultKind};
+pub(crate) use links::{Wires, Wiring};
 pub use manner::{ClientTrouble, ClockChange, Clocks, DiskTrouble, PacketTrouble, Restarts};
 pub use memory::MemorySeen;
 use memory::Squeeze;

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::links::{arrow, cut_now, touched};
 use super::proof::{self, Proof};
 use super::{Evidence, FaultError, InForce, PacketTrouble, Receipt};
 use crate::cluster::Inner;
-use crate::net::{Burst, HEADER, Links, SHORTEST, Sample, Tally, Treatment};
+use crate::net::{Burst, HEADER, Links, Net, SHORTEST, Sample, Tally, Treatment};
 
 /// How many packets are sent over a link that should be in no trouble, and how often again if one seems to be: a
 /// machine under load may drop one of them by itself.
@@ -24,7 +24,7 @@ pub(crate) struct Troubled {
 }
 
 /// What was seen of the packets of a link.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PacketsSeen {
     /// `n1→n2`.
     pub link: String,
@@ -51,7 +51,7 @@ impl From<&PacketTrouble> for Treatment {
 
 /// Treats these links so, whatever they were treated like before, and measures.
 pub(super) async fn treat(inner: &mut Inner, wanted: &Troubled, decided: Instant) -> Result<Receipt, FaultError> {
-    let cut = cut_now(inner);
+    let cut = cut_now(&inner.in_force);
     if wanted.links.is_subset(&cut) {
         return Err(FaultError::Inapplicable("every link whose packets would be in trouble is cut".to_owned()));
     }
@@ -76,7 +76,7 @@ pub(super) async fn treat(inner: &mut Inner, wanted: &Troubled, decided: Instant
 /// the treatment away, and measures.
 pub(super) async fn calm_down(inner: &mut Inner, gone: &Troubled, decided: Instant) -> Result<Receipt, FaultError> {
     let remaining = in_force(inner);
-    let cut = cut_now(inner);
+    let cut = cut_now(&inner.in_force);
     let open = |links: &Links| -> Links {
         links.iter().filter(|link| !remaining.contains_key(link) && !cut.contains(link)).copied().collect()
     };
@@ -105,7 +105,7 @@ fn calm(inner: &Inner, treated: &BTreeMap<(usize, usize), Treatment>, cut: &Link
 }
 
 async fn apply(inner: &mut Inner, all: &BTreeMap<(usize, usize), Treatment>) -> Result<(), FaultError> {
-    inner.net.treat(all).await.map_err(|error| FaultError::failed(FAULT, error))
+    inner.net_mut()?.treat(all).await.map_err(|error| FaultError::failed(FAULT, error))
 }
 
 async fn undo(inner: &mut Inner, before: &BTreeMap<(usize, usize), Treatment>) {
@@ -178,7 +178,7 @@ async fn sample(
     inner: &Inner,
     bursts: BTreeMap<(usize, usize), Burst>,
 ) -> Result<BTreeMap<(usize, usize), Sample>, FaultError> {
-    inner.net.sample(bursts).await.map_err(|error| FaultError::no_receipt(FAULT, error.to_string()))
+    inner.net()?.sample(bursts).await.map_err(|error| FaultError::no_receipt(FAULT, error.to_string()))
 }
 
 fn unproven(inner: &Inner, link: (usize, usize), why: &str) -> FaultError {
@@ -187,7 +187,7 @@ fn unproven(inner: &Inner, link: (usize, usize), why: &str) -> FaultError {
 
 fn receipt(inner: &Inner, troubled: &Troubled, seen: Seen, decided: Instant) -> Receipt {
     let names = inner.names();
-    let switch: Tally = inner.net.tally();
+    let switch: Tally = inner.net.as_ref().map(Net::tally).unwrap_or_default();
     let unmeasured = troubled.links.iter().filter(|link| !seen.troubled.contains_key(link));
     let unmeasured = unmeasured.map(|link| arrow(link, &names)).collect();
     let troubled_seen = seen.troubled.iter().map(|(link, sample)| told(arrow(link, &names), sample)).collect();

@@ -99,14 +99,13 @@ pub(super) async fn restart(
     decided: Instant,
 ) -> Result<Receipt, FaultError> {
     let fault = format!("restart of {}", inner.called(nodes));
-    let Inner { net, replicas, .. } = inner;
     for node in nodes {
-        let replica = &mut replicas[*node];
+        let replica = &mut inner.replicas[*node];
         if replica.ended().is_none() {
             let seen = format!("{} was running already", replica.node.name);
             return Err(FaultError::no_receipt(&fault, seen));
         }
-        replica.restart(net.namespace(*node), &cluster.crashes).map_err(|error| FaultError::failed(&fault, error))?;
+        replica.restart(&cluster.crashes).map_err(|error| FaultError::failed(&fault, error))?;
     }
     clocks::renew(inner, nodes).await?;
     let (replicas, patience) = (&inner.replicas, cluster.patience);

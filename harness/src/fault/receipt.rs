@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{Fault, HeldThread, Lived, MemorySeen, PacketsSeen, ProcessorSeen};
@@ -23,14 +23,14 @@ pub struct Active {
 }
 
 /// What was measured from the inside after a fault was put in force or taken away.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Receipt {
     /// The nodes it is about, or clients, by name.
     pub nodes: Vec<String>,
     /// The measurement.
     pub evidence: Evidence,
     /// From the decision until it was measured to be in force.
-    #[serde(rename = "took_ms", serialize_with = "milliseconds")]
+    #[serde(rename = "took_ms", with = "milliseconds")]
     pub took: Duration,
 }
 
@@ -42,7 +42,7 @@ impl Receipt {
 }
 
 /// What was seen.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Evidence {
     /// A datagram was sent over every directed pair of nodes, and between each node and the clients' side: which did not
@@ -96,7 +96,7 @@ pub enum Evidence {
         /// What was seen of the troubled links. When the trouble is taken away: that it had lasted.
         troubled: Vec<PacketsSeen>,
         /// Troubled links of which nothing could be seen: a partition cut them, or another trouble hit them, too.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         unmeasured: Vec<String>,
         /// Links in no trouble.
         calm: usize,
@@ -108,8 +108,36 @@ pub enum Evidence {
     Simulated(String),
 }
 
+impl Evidence {
+    /// What was seen of two parts of a cluster at which the same was done. None if these are no two measurements of the
+    /// same kind, or of one that is made of a whole cluster only.
+    pub(crate) fn and(self, more: Evidence) -> Option<Evidence> {
+        fn all<T>(mut some: Vec<T>, more: Vec<T>) -> Vec<T> {
+            some.extend(more);
+            some
+        }
+        Some(match (self, more) {
+            (Evidence::Stopped(some), Evidence::Stopped(more)) => Evidence::Stopped(all(some, more)),
+            (Evidence::Held(some), Evidence::Held(more)) => Evidence::Held(all(some, more)),
+            (Evidence::Running(some), Evidence::Running(more)) => Evidence::Running(all(some, more)),
+            (Evidence::Killed(some), Evidence::Killed(more)) => Evidence::Killed(all(some, more)),
+            (Evidence::Restarted(some), Evidence::Restarted(more)) => Evidence::Restarted(all(some, more)),
+            (Evidence::Lives { lives, left }, Evidence::Lives { lives: more, left: also }) => {
+                Evidence::Lives { lives: all(lives, more), left: left + also }
+            }
+            (Evidence::Processor(some), Evidence::Processor(more)) => Evidence::Processor(all(some, more)),
+            (Evidence::Memory(some), Evidence::Memory(more)) => Evidence::Memory(all(some, more)),
+            (Evidence::Clocks(some), Evidence::Clocks(more)) => Evidence::Clocks(all(some, more)),
+            (Evidence::PowerLost(some), Evidence::PowerLost(more)) => Evidence::PowerLost(all(some, more)),
+            (Evidence::Disks(some), Evidence::Disks(more)) => Evidence::Disks(all(some, more)),
+            (Evidence::Flipped(some), Evidence::Flipped(more)) => Evidence::Flipped(all(some, more)),
+            _ => return None,
+        })
+    }
+}
+
 /// One replica's process, or one client's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// The node's name, or `client 3`.
     pub node: String,
@@ -120,7 +148,7 @@ pub struct Process {
 }
 
 /// What the clocks of one process show.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockRead {
     /// The node's name.
     pub node: String,
@@ -131,23 +159,23 @@ pub struct ClockRead {
     /// The monotonic clock.
     pub monotonic: Hand,
     /// How often the wall clock was seen to jump while it was watched; it is watched if it should strobe.
-    #[serde(skip_serializing_if = "is_nought")]
+    #[serde(default, skip_serializing_if = "is_nought")]
     pub flips: u64,
 }
 
 /// How far a clock is ahead of the truth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hand {
     /// In nanoseconds, as it was read.
-    #[serde(rename = "ahead_ms", serialize_with = "in_milliseconds")]
+    #[serde(rename = "ahead_ms", with = "in_milliseconds")]
     pub ahead: i64,
     /// In nanoseconds, as it should be.
-    #[serde(rename = "expected_ms", serialize_with = "in_milliseconds")]
+    #[serde(rename = "expected_ms", with = "in_milliseconds")]
     pub expected: i64,
 }
 
 /// What a node lost with its power.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PowerLoss {
     /// The process that died.
     #[serde(flatten)]
@@ -160,19 +188,19 @@ pub struct PowerLoss {
 }
 
 /// What was seen of a disk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskSeen {
     /// The node's name.
     pub node: String,
     /// A call and what came of it.
     pub seen: String,
     /// Whether its process had died of its disk, and was started again.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restarted: bool,
 }
 
 /// A bit that is another one than was written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlippedBit {
     /// The node's name.
     pub node: String,
@@ -184,7 +212,8 @@ pub struct FlippedBit {
 }
 
 /// Why there is no (or no proven) fault.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FaultError {
     /// It means nobody at the moment: no leader is known, no node is left to pause. Nothing was done.
     #[error("{0}")]
@@ -229,10 +258,31 @@ fn is_nought(count: &u64) -> bool {
     *count == 0
 }
 
-fn in_milliseconds<S: serde::Serializer>(nanoseconds: &i64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((*nanoseconds as f64 / 1e3).round() / 1e3)
+/// A signed number of nanoseconds as milliseconds with three places.
+mod in_milliseconds {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(nanoseconds: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64((*nanoseconds as f64 / 1e3).round() / 1e3)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+        Ok((f64::deserialize(deserializer)? * 1e6).round() as i64)
+    }
 }
 
-fn milliseconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((time.as_secs_f64() * 1e6).round() / 1e3)
+/// A time as milliseconds with three places.
+mod milliseconds {
+    use std::time::Duration;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64((time.as_secs_f64() * 1e6).round() / 1e3)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        Duration::try_from_secs_f64(f64::deserialize(deserializer)? / 1e3).map_err(D::Error::custom)
+    }
 }

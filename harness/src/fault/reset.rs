@@ -9,7 +9,7 @@ use crate::cluster::Inner;
 pub(super) async fn reset(inner: &Inner, nodes: &[usize], decided: Instant) -> Result<Receipt, FaultError> {
     let called = inner.called(nodes);
     let fault = format!("reset of {called}");
-    let resets = inner.net.reset(nodes).await.map_err(|error| FaultError::failed(&fault, error))?;
+    let resets = inner.net()?.reset(nodes).await.map_err(|error| FaultError::failed(&fault, error))?;
     if resets.destroyed.is_empty() {
         return Err(FaultError::Inapplicable(format!("{called} has no connection with another node")));
     }

@@ -68,6 +68,11 @@ pub(crate) fn party(index: usize, names: &[String]) -> &str {
     names.get(index).map_or(CLIENTS, String::as_str)
 }
 
+/// One of those who say that they lead, if anybody does.
+pub(crate) fn one_of(leaders: &[usize], rng: &mut impl Rng) -> Option<usize> {
+    (!leaders.is_empty()).then(|| leaders[rng.random_range(0..leaders.len())])
+}
+
 /// Whom a fault means at the moment, or why it means nobody.
 pub(crate) fn meant(fault: &Fault, situation: &Situation<'_>, rng: &mut impl Rng) -> Result<Meant, String> {
     Ok(match fault {

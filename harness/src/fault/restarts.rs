@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use grudge_workloads::client::{Connect, Role};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -27,7 +27,7 @@ use crate::cluster::{Cluster, Inner, Node, ready};
 const LOOK: Duration = Duration::from_millis(20);
 
 /// One life of a process that a series has begun.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lived {
     /// The node's name.
     pub node: String,
@@ -160,9 +160,9 @@ impl Scene {
 
     /// Kills a running node and starts it again.
     async fn restart(&self, inner: &mut Inner, node: usize) -> Result<Process, FaultError> {
-        let Inner { net, replicas, .. } = inner;
+        let replicas = &mut inner.replicas;
         let killed = slay(&replicas[node], &self.fault).await?;
-        let restarted = replicas[node].restart(net.namespace(node), &self.crashes);
+        let restarted = replicas[node].restart(&self.crashes);
         restarted.map_err(|error| FaultError::failed(&self.fault, error))?;
         let life = Lived {
             node: replicas[node].node.name.clone(),

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use procfs::process::{ProcState, Task};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use super::processes::{stopped, until};
@@ -23,7 +23,7 @@ use crate::hold::Holder;
 const LATELY: Duration = Duration::from_millis(50);
 
 /// A thread that stands still.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldThread {
     /// The node's name.
     pub node: String,

@@ -35,6 +35,12 @@ pub trait Breakable: Send + Sync {
     /// The replicas that died of themselves so far.
     fn crashes(&self) -> Vec<Crash>;
 
+    /// Waits until a machine of it is lost to the harness, and says which and why: nothing can be said of the system
+    /// then. One that lives and dies with the harness waits for ever.
+    async fn lost(&self) -> String {
+        pending().await
+    }
+
     /// How often a node has begun to lead, counted from now. One that cannot tell never moves.
     fn leaders(&self) -> watch::Receiver<u64> {
         watch::channel(0).1

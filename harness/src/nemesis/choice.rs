@@ -39,7 +39,7 @@ impl Choice {
     #[must_use]
     pub fn all(arena: Arena, protocol: Option<Protocol>) -> Vec<Choice> {
         let kinds = || FaultKind::all(arena).filter(|kind| *kind != FaultKind::Member);
-        let at_points = kinds().filter(|kind| protocol.is_some() && kind.hits_points());
+        let at_points = kinds().filter(|kind| arena != Arena::Hosts && protocol.is_some() && kind.hits_points());
         let at_points = at_points.map(|kind| Choice::AtPoint(kind, None));
         kinds().map(Choice::Any).chain(at_points).collect()
     }
@@ -70,15 +70,23 @@ impl Choice {
     /// One sentence that names the entry.
     pub fn check(&self, arena: Arena, protocol: Option<Protocol>) -> Result<(), String> {
         if !self.kind().exists(arena) {
-            return Err(format!("fault `{self}` exists {} only", arena.other().place()));
+            return Err(format!("fault `{self}` {}", arena.elsewhere()));
         }
         let Choice::AtPoint(_, point) = self else { return Ok(()) };
-        check_point(&self.to_string(), *point, protocol)
+        check_point(&self.to_string(), *point, arena, protocol)
     }
 }
 
-/// Whether replicas of that protocol come to this point, or to any.
-pub(super) fn check_point(entry: &str, point: Option<Point>, protocol: Option<Protocol>) -> Result<(), String> {
+/// Whether replicas of that protocol can be stopped there at this point, or at any.
+pub(super) fn check_point(
+    entry: &str,
+    point: Option<Point>,
+    arena: Arena,
+    protocol: Option<Protocol>,
+) -> Result<(), String> {
+    if arena == Arena::Hosts {
+        return Err(format!("`{entry}`: to stop at a point of the protocol {}", arena.elsewhere()));
+    }
     match (protocol, point) {
         (None, _) => Err(format!("`{entry}`: only replicas of our own stop at points of their protocol")),
         (Some(protocol), Some(point)) if point.protocol() != protocol => Err(format!(

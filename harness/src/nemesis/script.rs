@@ -204,7 +204,7 @@ impl Step {
         }
         self.fault.exists(arena).map_err(|why| format!("`{self}`: {why}"))?;
         match &self.when {
-            Trigger::Point(trap) => check_point(&self.to_string(), Some(trap.point), protocol),
+            Trigger::Point(trap) => check_point(&self.to_string(), Some(trap.point), arena, protocol),
             Trigger::Sign(_) if arena == Arena::Simulation => {
                 Err(format!("`{self}`: a log is written, and a role is asked for, on real processes only"))
             }

@@ -16,7 +16,7 @@ use super::probe::Probes;
 use super::{HUB, Links, NetError, address_of, program};
 
 /// Our chain, in whichever namespace.
-const CHAIN: &str = "GRUDGE";
+pub(super) const CHAIN: &str = "GRUDGE";
 
 /// Where the rules sit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

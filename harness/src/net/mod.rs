@@ -13,6 +13,7 @@
 mod connections;
 mod detour;
 mod filter;
+mod gate;
 mod link;
 mod netem;
 mod probe;
@@ -22,7 +23,7 @@ mod switch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
@@ -31,10 +32,12 @@ pub(crate) use connections::Resets;
 use filter::Filter;
 pub use filter::FilterPlace;
 pub(crate) use filter::find_restore;
+pub(crate) use gate::{Gate, Spared};
 pub(crate) use link::inside;
 use link::{Bridge, Space, failed};
 use netem::Netem;
 use probe::Probes;
+pub(crate) use probe::{Arrivals, Prober, REPEAT};
 pub(crate) use program::enter_namespace;
 use sample::Sampler;
 pub(crate) use sample::{Burst, HEADER, SHORTEST, Sample};
@@ -159,8 +162,8 @@ impl Net {
     }
 
     /// The namespace of a node, for whoever starts a process in it.
-    pub(crate) fn namespace(&self, index: usize) -> BorrowedFd<'_> {
-        self.nodes[index].namespace.as_fd()
+    pub(crate) fn namespace(&self, index: usize) -> Result<OwnedFd, NetError> {
+        Ok(self.nodes[index].namespace.try_clone()?)
     }
 
     /// Where the rules sit.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use grudge_checkers::history::History;
 use grudge_nodes::replica::NodeId;
 use grudge_workloads::client::Target;
@@ -166,7 +166,11 @@ impl Run {
         let watch = (watchdog, cutter);
         let interpreter =
             Interpreter::new(journal, watch, &self.targets, self.concurrency, &self.clients, inbox, progress);
-        let ended = self.phases(interpreter, &mut tasks, cluster, halted, &mut cut).await;
+        let (history, lost) = (self.history.display().to_string(), cluster.lost());
+        let ended = tokio::select! {
+            ended = self.phases(interpreter, &mut tasks, cluster, halted, &mut cut) => ended,
+            why = lost => Err(anyhow!("{why}; the history until then is in {history}")),
+        };
         // After a failure the nemesis may wait for a history that nobody writes any more, and it holds the cluster.
         tasks.shutdown().await;
         ended

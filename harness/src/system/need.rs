@@ -18,7 +18,7 @@ pub struct Need {
 
 impl Need {
     /// Whether it is there.
-    fn is_met(&self) -> bool {
+    pub(crate) fn is_met(&self) -> bool {
         if self.file.components().count() > 1 {
             return self.file.exists();
         }

@@ -35,7 +35,7 @@ const TCP: u8 = 6;
 const UDP: u8 = 17;
 
 /// What became of packets so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Tally {
     /// Packets that came.
     pub seen: u64,
