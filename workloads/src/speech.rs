@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::client::{Connect, http};
+use crate::client::{Asks, Connect, http};
 use crate::registry::{Entry, Protocol, list};
 
 /// How clients talk to a system.
@@ -12,7 +12,7 @@ pub enum Speech {
     /// In a protocol that is known here.
     Protocol(Protocol),
     /// In requests that are described.
-    Http(Arc<http::Api>, http::Asks),
+    Http(Arc<http::Api>, Asks),
     /// By programs of their own, which can do these workloads. Here only nodes are asked for their roles.
     Foreign(Vec<String>, Arc<dyn Connect>),
 }

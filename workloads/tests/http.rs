@@ -11,8 +11,8 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use grudge_workloads::client::http::{Api, Asks, Leader};
-use grudge_workloads::client::{Role, Target};
+use grudge_workloads::client::http::Api;
+use grudge_workloads::client::{Asks, Leader, Role, Target};
 use grudge_workloads::operation::{Invocation, Outcome};
 use grudge_workloads::registry::connect;
 use grudge_workloads::speech::Speech;
@@ -209,14 +209,21 @@ async fn a_node_is_asked_whether_it_leads_if_it_is_said_how() {
         let question = json!({ "request": "GET /state", "pointer": pointer, "is": is });
         serde_json::from_value(question).expect("a question")
     };
+    let asks = |command: &[&str], is: &str| -> Leader {
+        serde_json::from_value(json!({ "command": command, "is": is })).expect("a question")
+    };
     let table = [
         (None, Ok(Role::Equal)),
         (Some(leader("/raft/leader", json!("{ip}"))), Ok(Role::Leader)),
         (Some(leader("/raft/leader", json!("10.0.0.1"))), Ok(Role::Follower)),
         (Some(leader("/raft/term", json!(1))), Ok(Role::Follower)),
-        (Some(Leader { request: "GET /no".parse().expect("a request"), ..leader("", json!(1)) }), Err("http-404")),
+        (Some(Leader { request: "GET /no".parse().ok(), ..leader("", json!(1)) }), Err("http-404")),
         (Some(Leader { follows: Some(json!("127.0.0.1")), ..leader("/raft/leader", json!("me")) }), Ok(Role::Follower)),
         (Some(Leader { follows: Some(json!("you")), ..leader("/raft/leader", json!("me")) }), Ok(Role::Looking)),
+        (Some(asks(&["echo", "{ip} leads"], "127.0.0.1 leads")), Ok(Role::Leader)),
+        (Some(asks(&["echo", "follower"], "leader")), Ok(Role::Follower)),
+        (Some(asks(&["false"], "leader")), Err("command-failed")),
+        (Some(asks(&["/no/such/program"], "leader")), Err("entity-not-found")),
         (Some(Leader { port: Some(1), ..leader("", json!(1)) }), Err("connection-refused")),
     ];
     for (question, role) in table {

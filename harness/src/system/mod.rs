@@ -27,7 +27,8 @@ use std::time::Duration;
 
 use grudge_nodes::bugs::Bug;
 use grudge_nodes::command;
-use grudge_workloads::client::http::{Api, Leader};
+use grudge_workloads::client::Leader;
+use grudge_workloads::client::http::Api;
 use grudge_workloads::registry::Protocol;
 use jiff::fmt::serde::unsigned_duration::friendly::compact;
 use serde::de::{Deserializer, Error as _};

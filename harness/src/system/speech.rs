@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use grudge_workloads::client::Connect;
-use grudge_workloads::client::http::Asks;
+use grudge_workloads::client::{Asks, Connect};
 use grudge_workloads::registry;
 use grudge_workloads::speech::Speech;
 
@@ -123,6 +122,8 @@ mod tests {
             ("client = ['./c']\nworkloads = ['queue']", "there is no workload `queue`; there are: register, "),
             ("protocol = 'etcd'\nworkloads = ['lock']", "`workloads` is for a `client`"),
             ("protocol = 'etcd'\nleader = { request = 'GET /', is = 'yes' }", "`leader` is for a system without"),
+            ("client = ['c']\nworkloads = ['lock']\nleader.is = 1", "asked by a `request` or by a `command`"),
+            ("client = ['c']\nworkloads = ['lock']\nleader = { command = ['c'], port = 1, is = 1 }", "for a `request`"),
             ("http.read.request = 'GET /'\nhttp.write.request = 'PUT /{key}/{value}'", "does not say `{key}`"),
             ("http.read.request = 'GET'\nhttp.write.request = 'PUT /{key}/{value}'", "`GET` is no request"),
         ];

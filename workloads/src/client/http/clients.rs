@@ -6,9 +6,8 @@ use async_trait::async_trait;
 
 use super::api::Api;
 use super::register::Register;
-use super::role::Asks;
 use super::session::Session;
-use crate::client::{Adapter, Client, Connect, Role, Target};
+use crate::client::{Adapter, Asks, Client, Connect, Role, Target};
 
 /// Makes clients of registers that are described so.
 pub(crate) struct Clients {

@@ -8,20 +8,19 @@
 //!
 //! # What is described
 //!
-//! An [`Api`] has a [`Call`] for each operation: its request, and by which [`Sign`]s the answer is told. A [`Leader`]
-//! is a question of the same kind: does this node lead?
+//! An [`Api`] has a [`Call`] for each operation: its request, and by which [`Sign`]s the answer is told.
 
 mod api;
 mod clients;
 mod line;
 mod outcome;
 mod register;
-mod role;
 mod session;
 mod sign;
 
 pub use api::{Api, Call};
 pub(crate) use clients::Clients;
 pub use line::Line;
-pub use role::{Asks, Leader};
+pub(super) use session::ask;
 pub use sign::Sign;
+pub(super) use sign::{check_pointer, found, same};

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::header::CONNECTION;
+use http::header::{CONNECTION, HOST};
 use http::{Request, Response, Version};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -13,11 +13,11 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::role::Asks;
+use super::line::Line;
 use crate::client::adapter::Conversation;
 use crate::client::stop::Stop;
 use crate::client::tasks::Tasks;
-use crate::client::{Connect as _, Effect, Role, Target};
+use crate::client::{Asks, Connect as _, Effect, Role, Target};
 
 /// More than any answer about a register.
 const LONGEST: usize = 16 << 20;
@@ -72,7 +72,7 @@ impl Session {
     /// Makes one request and waits for its answer.
     pub(super) async fn step(&mut self, effect: Effect, request: Request<String>) -> Result<Answer, Stop> {
         let Some(live) = &mut self.live else { return Err(Stop::Unsent) };
-        let stop = match timeout_at(self.deadline, ask(&mut live.sender, effect, request)).await {
+        let stop = match timeout_at(self.deadline, exchange(&mut live.sender, effect, request)).await {
             Ok(Ok((answer, Lives::On))) => return Ok(answer),
             Ok(Ok((answer, Lives::No))) => {
                 self.live = None;
@@ -88,13 +88,27 @@ impl Session {
     }
 }
 
+/// Makes a request that changes nothing on a connection of its own; the body of an answer that is a success.
+pub(in crate::client) async fn ask(address: SocketAddr, patience: Duration, line: &Line) -> Result<Vec<u8>, String> {
+    let mut session = Session::connect(address, patience).await?;
+    let mut request = Request::new(String::new());
+    *request.method_mut() = line.method.clone();
+    *request.uri_mut() = line.path.parse().map_err(|_| "bad-request")?;
+    request.headers_mut().insert(HOST, session.host().parse().map_err(|_| "bad-request")?);
+    let answer = session.step(Effect::None, request).await.map_err(Stop::token)?;
+    match answer.status {
+        200..300 => Ok(answer.body),
+        status => Err(format!("http-{status}")),
+    }
+}
+
 /// Whether a connection can be used again.
 enum Lives {
     On,
     No,
 }
 
-async fn ask(
+async fn exchange(
     sender: &mut SendRequest<String>,
     effect: Effect,
     request: Request<String>,

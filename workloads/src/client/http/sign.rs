@@ -37,7 +37,7 @@ impl Sign {
 }
 
 /// Whether a text can point to something.
-pub(super) fn check_pointer(pointer: &str) -> Result<(), String> {
+pub(in crate::client) fn check_pointer(pointer: &str) -> Result<(), String> {
     match pointer.is_empty() || pointer.starts_with('/') {
         true => Ok(()),
         false => Err(format!("`{pointer}` is no JSON pointer: one looks like `/data/value`, and the whole is ``")),
@@ -45,7 +45,7 @@ pub(super) fn check_pointer(pointer: &str) -> Result<(), String> {
 }
 
 /// What a body has there, if it has anything there. All of it may be a text that is no JSON.
-pub(super) fn found(body: &[u8], pointer: &str) -> Option<Value> {
+pub(in crate::client) fn found(body: &[u8], pointer: &str) -> Option<Value> {
     let parsed: Option<Value> = serde_json::from_slice(body).ok();
     match (pointer, parsed) {
         ("", None) => Some(Value::String(String::from_utf8_lossy(body).into_owned())),
@@ -55,7 +55,7 @@ pub(super) fn found(body: &[u8], pointer: &str) -> Option<Value> {
 }
 
 /// Whether two values are the same, or the texts of both.
-pub(super) fn same(one: &Value, other: &Value) -> bool {
+pub(in crate::client) fn same(one: &Value, other: &Value) -> bool {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     one == other || text(one) == text(other)
 }

@@ -1,33 +1,34 @@
 //! A node's role, where no protocol has a word for it: it serves if its client port accepts, and whether it leads is
-//! asked by the request that the description has, if it has one.
+//! asked by the request or by the command that the description has, if it has one.
 
 use std::net::SocketAddr;
+use std::process::Stdio;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::Request;
-use http::header::HOST;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::line::Line;
-use super::session::{Answer, Session};
-use super::sign::{check_pointer, found, same};
-use crate::client::adapter::Conversation as _;
-use crate::client::{Client, Connect, Effect, Role, Target};
+use super::http::{self, Line, check_pointer, found, same};
+use super::{Client, Connect, Role, Target};
 
-/// How a node is asked whether it leads.
+/// How it is found out whether a node leads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Leader {
-    /// The request.
-    pub request: Line,
-    /// The port that answers it; the client port if absent.
+    /// The request that it answers over HTTP, if that is how it is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Line>,
+    /// The port that answers the request; the client port if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
-    /// Where the body is looked at, as a JSON pointer; all of it if absent.
+    /// The program and its arguments that ask it otherwise and print the answer; in them `{ip}` is its address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Where the answer is looked at, as a JSON pointer; all of it if absent.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub pointer: String,
     /// What is there if the node leads: a value of JSON, or the same as a text, in which `{ip}` is the node's address.
@@ -44,26 +45,29 @@ impl Leader {
     /// # Errors
     /// One sentence about what does not.
     pub fn check(&self) -> Result<(), String> {
+        if self.request.is_some() != self.command.is_empty() {
+            return Err("`leader` is asked by a `request` or by a `command`".to_owned());
+        }
+        if self.port.is_some() && self.request.is_none() {
+            return Err("the `port` of `leader` is for a `request`".to_owned());
+        }
         check_pointer(&self.pointer)
     }
 
     async fn ask(&self, target: &Target) -> Result<Role, String> {
-        let address = SocketAddr::new(target.address.ip(), self.port.unwrap_or(target.address.port()));
-        let mut session = Session::connect(address, target.timeout).await?;
-        session.begin();
-        let mut request = Request::new(String::new());
-        *request.method_mut() = self.request.method.clone();
-        *request.uri_mut() = self.request.path.parse().map_err(|_| "bad-request")?;
-        request.headers_mut().insert(HOST, session.host().parse().map_err(|_| "bad-request")?);
-        let answer = session.step(Effect::None, request).await.map_err(|stop| stop.token())?;
-        if !(200..300).contains(&answer.status) {
-            return Err(format!("http-{}", answer.status));
-        }
-        Ok(self.role(&answer, &target.address.ip().to_string()))
+        let ip = target.address.ip().to_string();
+        let answer = match &self.request {
+            Some(line) => {
+                let port = self.port.unwrap_or(target.address.port());
+                http::ask(SocketAddr::new(target.address.ip(), port), target.timeout, line).await?
+            }
+            None => printed(self.command.iter().map(|word| word.replace("{ip}", &ip)), target.timeout).await?,
+        };
+        Ok(self.role(&answer, &ip))
     }
 
-    fn role(&self, answer: &Answer, ip: &str) -> Role {
-        let there = found(&answer.body, &self.pointer);
+    fn role(&self, answer: &[u8], ip: &str) -> Role {
+        let there = found(answer, &self.pointer);
         let is = |value: &Value| match value {
             Value::String(text) => there.as_ref().is_some_and(|there| same(there, &text.replace("{ip}", ip).into())),
             value => there.as_ref().is_some_and(|there| same(there, value)),
@@ -73,6 +77,18 @@ impl Leader {
             Some(follows) if !is(follows) => Role::Looking,
             _ => Role::Follower,
         }
+    }
+}
+
+/// What a command prints, without the white space around it.
+async fn printed(mut command: impl Iterator<Item = String>, patience: Duration) -> Result<Vec<u8>, String> {
+    let program = command.next().ok_or("no-command")?;
+    let output = Command::new(program).args(command).stdin(Stdio::null()).kill_on_drop(true).output();
+    match timeout(patience, output).await {
+        Ok(Ok(output)) if output.status.success() => Ok(output.stdout.trim_ascii().to_vec()),
+        Ok(Ok(_)) => Err("command-failed".to_owned()),
+        Ok(Err(error)) => Err(error.kind().to_string().replace(' ', "-")),
+        Err(_) => Err("timeout".to_owned()),
     }
 }
 
