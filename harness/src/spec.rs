@@ -186,14 +186,14 @@ impl Spec {
         choices.chain(steps).chain(strangers).collect::<Result<(), String>>().map_err(Failure::BadArguments)
     }
 
-    /// Its system and its workload, if it can be run on real processes at all, whatever is installed.
+    /// Its system and its workload, if it can be run there at all, whatever is installed.
     ///
     /// # Errors
     /// One sentence about what cannot be.
-    pub fn resolve(&self) -> Result<(System, Workload), Failure> {
+    pub fn resolve(&self, arena: Arena) -> Result<(System, Workload), Failure> {
         let system = self.system.system()?;
         system.accept(&self.bugs)?;
-        self.check_faults(Arena::Processes, system.replica)?;
+        self.check_faults(arena, system.replica)?;
         self.check_leaders(system.leaders())?;
         if self.kinds().contains(&FaultKind::Member) && system.membership.is_none() {
             return Err(Failure::BadArguments(format!("fault `member`: the members of `{}` are fixed", system.name)));

@@ -5,16 +5,16 @@ mod sshd;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::process::{Command, ExitCode};
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use grudge::host::inventory::Inventory;
 use grudge::host::program::Program;
 use grudge::host::ssh::{Remote, reach};
 use grudge::sandbox::{self, Network};
 use libtest_mimic::{Arguments, Failed, Trial};
-use sshd::{Entry, Hosts, black_hole, files, management, missing};
+use sshd::{Entry, Hosts, black_hole, cluster, files, management, missing};
 
 fn main() -> ExitCode {
     // This is the program that is put on hosts, and it is tried there.
@@ -37,6 +37,10 @@ fn main() -> ExitCode {
         Trial::test("a_program_that_cannot_run_there_is_said", cannot_run),
         Trial::test("each_host_that_cannot_be_used_is_named_with_the_reason", unreachable),
         Trial::test("the_doctor_examines_hosts", doctor),
+        Trial::test("a_run_by_ssh_is_judged_and_leaves_nothing", judged),
+        Trial::test("a_harness_that_is_killed_leaves_nothing_on_the_hosts", killed),
+        Trial::test("a_host_that_loses_power_in_a_run_is_named", lost_host),
+        Trial::test("hosts_that_make_no_cluster_are_a_bad_argument", no_cluster),
         Trial::test("a_configuration_that_makes_no_sense_is_a_bad_argument", bad_configuration),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
@@ -165,11 +169,14 @@ fn unreachable() -> Result<(), Failed> {
     for (line, (start, part)) in lines.iter().zip(wanted) {
         assert!(line.starts_with(start) && line.contains(part), "{line}");
     }
-    // The same by the command: one bad host of many is enough.
+    // One bad host of several is enough to end a test before it begins.
     let config = hosts.config("one", &[good, entry("nobody", 77)]);
-    let (code, _, said) = grudge(&["doctor", "--ssh-config", &config.display().to_string()]);
+    let store = tempfile::tempdir()?;
+    let begin = Instant::now();
+    let (code, _, said) = ended(test(&config, store.path(), &[]).output()?);
     assert_eq!(code, 255, "{said}");
     assert!(said.contains("nobody (root@10.77.0.77 port 22): ") && !said.contains("good"), "{said}");
+    assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
     Ok(())
 }
 
@@ -186,6 +193,105 @@ fn doctor() -> Result<(), Failed> {
     assert_eq!(code, 0, "{said}{errors}");
     let examined: serde_json::Value = serde_json::from_str(&said)?;
     assert!(examined["b"].is_array() && examined["a"].is_null(), "{said}");
+    Ok(())
+}
+
+/// Three hosts, the first's user root.
+fn three() -> (Hosts, PathBuf) {
+    let hosts = Hosts::up(&["", "", ""]);
+    let entries = [Entry::of("one", 1, "root"), Entry::of("two", 2, "admin"), Entry::of("three", 3, "admin")];
+    let config = hosts.config("config", &entries);
+    (hosts, config)
+}
+
+/// `grudge test raft` on these hosts, with these options. What it needs for a while it puts into the store, too.
+fn test(config: &Path, store: &Path, options: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_grudge"));
+    command.args(["test", "raft", "--seed", "3"]).args(options).env("TMPDIR", store);
+    command.arg("--ssh-config").arg(config).arg("--store").arg(store.join("store"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn judged() -> Result<(), Failed> {
+    let (hosts, config) = three();
+    let store = tempfile::tempdir()?;
+    let (code, said, errors) =
+        ended(test(&config, store.path(), &["--faults", "partition,pause,kill", "--time", "15s"]).output()?);
+    assert_eq!(code, 0, "{said}{errors}");
+    let run = store.path().join("store/raft-register/latest");
+    let results: serde_json::Value = serde_json::from_str(&fs::read_to_string(run.join("results.json"))?)?;
+    let faults = results["faults"].as_array().expect("a list");
+    assert!(!faults.is_empty() && faults.iter().all(|fault| fault["receipt"].is_object()), "{faults:?}");
+    for number in 1..=3 {
+        let log = fs::read_to_string(run.join(format!("nodes/n{number}/log")))?;
+        assert!(log.contains(&cluster(number).to_string()), "{log}");
+        assert_eq!(hosts.left(number), [""; 0]);
+    }
+    assert_eq!(listed(store.path()), ["store"]);
+    Ok(())
+}
+
+/// The names in a folder.
+fn listed(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("it is there").flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// Starts a run and waits until clients are at work.
+fn begun(config: &Path, store: &Path) -> Child {
+    let mut run = test(config, store, &["--time", "1h"]).spawn().expect("the binary was built");
+    let history = store.join("store/raft-register/latest/history.csv");
+    let rows = || fs::read_to_string(&history).map_or(0, |text| text.lines().count());
+    while rows() < 200 {
+        assert!(
+            run.try_wait().expect("it is ours").is_none(),
+            "{:?}",
+            ended(run.wait_with_output().expect("it ended"))
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    run
+}
+
+fn killed() -> Result<(), Failed> {
+    let (hosts, config) = three();
+    let store = tempfile::tempdir()?;
+    let mut run = begun(&config, store.path());
+    assert!((1..=3).all(|number| !hosts.left(number).is_empty()));
+    run.kill().expect("it is ours");
+    run.wait().expect("it was killed");
+    runtime().block_on(until(|| (1..=3).all(|number| hosts.left(number).is_empty())));
+    assert_eq!(listed(store.path()), ["store"]);
+    Ok(())
+}
+
+fn lost_host() -> Result<(), Failed> {
+    let (mut hosts, config) = three();
+    let store = tempfile::tempdir()?;
+    let run = begun(&config, store.path());
+    hosts.cut_power(2);
+    let (code, _, said) = ended(run.wait_with_output()?);
+    assert_eq!(code, 255, "{said}");
+    assert!(said.contains("host two is lost") && said.contains("history.csv"), "{said}");
+    for number in [1, 3] {
+        assert_eq!(hosts.left(number), [""; 0]);
+    }
+    Ok(())
+}
+
+fn no_cluster() -> Result<(), Failed> {
+    let (_hosts, config) = three();
+    let store = tempfile::tempdir()?;
+    for (options, wanted) in [
+        (&["--nodes", "5"][..], "5 nodes want 5 hosts, and 3 are named"),
+        (&["--network", "10.99.0.0/16"], "--network 10.99.0.0/16 does not do: one has no address in it"),
+        (&["--faults", "packets"], "fault `packets` is done where all nodes are on this machine only"),
+    ] {
+        let (code, _, said) = ended(test(&config, store.path(), options).output()?);
+        assert_eq!(code, 254, "{said}");
+        assert!(said.contains(wanted), "{said}");
+    }
     Ok(())
 }
 
@@ -208,7 +314,10 @@ fn bad_configuration() -> Result<(), Failed> {
 
 /// The binary, run to its end: its exit code and all that it said.
 fn grudge(arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_grudge")).args(arguments).output().expect("the binary was built");
+    ended(Command::new(env!("CARGO_BIN_EXE_grudge")).args(arguments).output().expect("the binary was built"))
+}
+
+fn ended(output: Output) -> (i32, String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().expect("it ended by itself"), text(&output.stdout), text(&output.stderr))
 }

@@ -9,12 +9,14 @@ use futures::future::try_join_all;
 use owo_colors::OwoColorize;
 
 use super::hosts_args::HostsArgs;
+use super::session;
 use crate::doctor::{Check, State, examine};
 use crate::exit::{Exit, Failure};
 use crate::host::inventory::Inventory;
 use crate::host::program::Program;
 use crate::host::ssh::{self, Remote};
 use crate::report::terminal;
+use crate::sandbox::Network;
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
@@ -31,8 +33,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
         let checks = examine();
         return show(args.json, &checks, &checks, || render(&checks));
     };
-    let runtime = tokio::runtime::Runtime::new().context("the async runtime cannot be started")?;
-    let examined: BTreeMap<String, Vec<Check>> = runtime.block_on(examine_all(&inventory))?;
+    let examined = session::in_sandbox(Network::Callers, |_| examine_all(&inventory))?;
     let all: Vec<Check> = examined.values().flatten().cloned().collect();
     let in_order = || inventory.hosts.iter().map(|host| format!("{host}\n{}", render(&examined[host]))).collect();
     show(args.json, &examined, &all, in_order)

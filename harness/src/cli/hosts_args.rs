@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::exit::Failure;
+use crate::host::GatherError;
+use crate::host::address::AddressError;
 use crate::host::inventory::{self, Inventory, InventoryError};
 use crate::host::ssh::SshError;
 
@@ -38,6 +40,20 @@ impl From<SshError> for Failure {
         match error {
             SshError::Config(said) => Failure::BadArguments(said),
             SshError::NoSsh(_) | SshError::NoRoom(_) | SshError::Unreachable(_) => Failure::Harness(error.into()),
+        }
+    }
+}
+
+impl From<GatherError> for Failure {
+    fn from(error: GatherError) -> Failure {
+        match error {
+            GatherError::Ssh(error) => error.into(),
+            GatherError::Address(AddressError::Several { .. } | AddressError::Unfit { .. }) => {
+                Failure::BadArguments(error.to_string())
+            }
+            GatherError::Upload(_) | GatherError::Agent { .. } | GatherError::Address(AddressError::None { .. }) => {
+                Failure::Harness(error.into())
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ mod client;
 mod clock;
 mod disk;
 mod doctor;
+mod ground;
 mod hold;
 mod hosts_args;
 mod hunt;

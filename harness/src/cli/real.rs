@@ -10,9 +10,10 @@ use grudge_workloads::client::{Peer, Target};
 use grudge_workloads::workload::Workload;
 use jiff::Timestamp;
 
+use super::ground::Ground;
 use super::session;
 use crate::client::{Clients, Roster, Staff};
-use crate::cluster::{self, Cluster, Node};
+use crate::cluster::{self, Node};
 use crate::exit::Failure;
 use crate::fault::FaultKind;
 use crate::logging;
@@ -28,6 +29,7 @@ pub(super) struct Prepared {
     spec: Spec,
     system: System,
     workload: Workload,
+    ground: Ground,
     started: Timestamp,
     /// Where everything goes.
     pub(super) folder: RunFolder,
@@ -35,13 +37,15 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// Looks whether the test can be run here, and makes the folder of its run.
-    pub(super) fn new(spec: Spec, store: &Path) -> Result<Prepared, Failure> {
-        let (system, workload) = spec.resolve()?;
-        system.installed()?;
+    pub(super) fn new(spec: Spec, store: &Path, ground: Ground) -> Result<Prepared, Failure> {
+        let (system, workload) = spec.resolve(ground.arena())?;
+        if matches!(ground, Ground::Namespaces) {
+            system.installed()?;
+        }
         let started = Timestamp::now();
         let folder = RunFolder::create(store, &spec.name(), started)?;
         folder.write_toml(&folder.test(), &spec)?;
-        Ok(Prepared { spec, system, workload, started, folder })
+        Ok(Prepared { spec, system, workload, ground, started, folder })
     }
 
     /// Brings a cluster up, runs the test, takes the cluster down, and leaves the results in the folder. Within a
@@ -56,7 +60,7 @@ impl Prepared {
     }
 
     async fn perform(self, mut stop: Stop) -> Result<Results, Failure> {
-        let Prepared { spec, system, workload, started, folder } = self;
+        let Prepared { spec, system, workload, ground, started, folder } = self;
         tracing::info!(seed = spec.seed, "running {}", spec.name());
         let connect = Arc::clone(&workload.connect);
         let agenda = spec.agenda(system.replica, system.leaders());
@@ -71,9 +75,9 @@ impl Prepared {
             connect,
             faults: spec.kinds(),
         };
-        let cluster = Arc::new(session::up(wanted, &mut stop).await?);
+        let cluster = session::up(ground.up(wanted), &mut stop).await?;
         let clients = clients(&spec, &system, &workload, &folder)?;
-        let targets = targets(&spec, &cluster);
+        let targets = targets(&spec, cluster.nodes());
         if let Clients::Processes(roster) = &clients {
             let filled = roster.fill(&targets).await;
             filled
@@ -94,12 +98,8 @@ impl Prepared {
             schedule: folder.schedule(),
             events: cluster.events(),
         };
-        let ran = run.execute(Arc::clone(&cluster) as _, stop).await;
-        match Arc::into_inner(cluster) {
-            Some(cluster) => cluster.down().await,
-            // The sandbox takes it down.
-            None => tracing::error!("somebody still holds the cluster, which is a defect of the harness"),
-        }
+        let ran = run.execute(cluster.breakable(), stop).await;
+        cluster.down().await;
         let Ran { history, judgements } = ran?;
         let results = Results::new(spec, started, &history, judgements)?;
         results.write(&folder, &history)?;
@@ -128,9 +128,9 @@ fn command(system: &System, folder: &RunFolder) -> Result<Vec<String>, Failure> 
     Ok(vec![grudge.display().to_string(), "client".to_owned(), folder.test().display().to_string()])
 }
 
-fn targets(spec: &Spec, cluster: &Cluster) -> Vec<Target> {
+fn targets(spec: &Spec, nodes: &[Node]) -> Vec<Target> {
     let peer = |node: &Node| Peer { node: node.name.clone(), address: node.client_address };
-    let peers: Arc<[Peer]> = cluster.nodes().iter().map(peer).collect();
+    let peers: Arc<[Peer]> = nodes.iter().map(peer).collect();
     let target = |node: &Node| Target {
         node: node.name.clone(),
         address: node.client_address,
@@ -138,5 +138,5 @@ fn targets(spec: &Spec, cluster: &Cluster) -> Vec<Target> {
         timeout: spec::std(spec.timeout),
         ttl: spec::std(spec.ttl),
     };
-    cluster.nodes().iter().map(target).collect()
+    nodes.iter().map(target).collect()
 }

@@ -9,6 +9,7 @@ use grudge_checkers::verdict::Verdict;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::ground::Ground;
 use super::real::Prepared;
 use super::{session, sim};
 use crate::exit::{Exit, Failure};
@@ -90,7 +91,7 @@ pub(super) fn run(args: &ReplayArgs) -> Result<Exit, Failure> {
 /// On real processes, one after the other. An interrupt ends it with the try that is under way.
 fn play(args: &ReplayArgs, spec: &Spec, sign: &Sign) -> Result<Vec<Try>, Failure> {
     // What makes no sense is refused before the first cluster is started.
-    let first = Prepared::new(spec.clone(), &args.store)?;
+    let first = Prepared::new(spec.clone(), &args.store, Ground::Namespaces)?;
     session::in_sandbox(Network::Own, |stop| async move {
         let mut next = Some(first);
         let mut tries = Vec::new();
@@ -99,7 +100,7 @@ fn play(args: &ReplayArgs, spec: &Spec, sign: &Sign) -> Result<Vec<Try>, Failure
             let results = prepared.run(stop.clone()).await?;
             tries.push(judged(&results, folder.path(), sign));
             let more = tries.len() < args.tries as usize && !stop.requested();
-            next = if more { Some(Prepared::new(spec.clone(), &args.store)?) } else { None };
+            next = if more { Some(Prepared::new(spec.clone(), &args.store, Ground::Namespaces)?) } else { None };
         }
         Ok(tries)
     })

@@ -6,17 +6,15 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use grudge_nodes::bugs::Bug;
 
-use crate::cluster::{self, Cluster};
 use crate::exit::Failure;
 use crate::runner::stop::{self, Stop};
 use crate::sandbox::{self, Network};
 use crate::system::{Subject, System};
 
-/// That system, able to bear these bugs, and installed.
+/// That system, able to bear these bugs.
 pub(super) fn system(subject: &Subject, bugs: &[Bug]) -> Result<System, Failure> {
     let system = subject.system()?;
     system.accept(bugs)?;
-    system.installed()?;
     Ok(system)
 }
 
@@ -41,10 +39,10 @@ pub(super) fn in_sandbox<T, F: Future<Output = Result<T, Failure>>>(
     outcome
 }
 
-/// Brings a cluster up.
-pub(super) async fn up(spec: cluster::Spec, stop: &mut Stop) -> Result<Cluster, Failure> {
+/// Waits for a cluster to come up.
+pub(super) async fn up<T>(rising: impl Future<Output = Result<T, Failure>>, stop: &mut Stop) -> Result<T, Failure> {
     tokio::select! {
-        cluster = Cluster::up(spec) => cluster.map_err(|error| Failure::Harness(error.into())),
+        standing = rising => standing,
         () = stop.wait() => Err(Failure::Harness(anyhow!("interrupted before the cluster served; nothing was tested"))),
     }
 }

@@ -66,7 +66,7 @@ impl FromStr for Seeds {
 }
 
 pub(super) fn run(args: &SimArgs) -> Result<Exit, Failure> {
-    let spec = args.spec.resolve(Arena::Simulation)?;
+    let spec = args.spec.resolve(Arena::Simulation, None)?;
     match &args.seeds {
         None => single(args, &spec),
         Some(Seeds(seeds)) => sweep(args, &spec, seeds.clone()),

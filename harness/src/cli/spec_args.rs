@@ -30,7 +30,7 @@ pub(super) struct SpecArgs {
     /// kill@point, `usual`, `all` or `none` [default: usual]
     #[arg(long, value_name = "F,…")]
     faults: Option<Menu>,
-    /// How many nodes [default: 5]
+    /// How many nodes [default: 5, or as many as there are hosts]
     #[arg(long, value_name = "N")]
     nodes: Option<usize>,
     /// How long clients and nemesis go on, as in 30s or 5m30s [default: 30s]
@@ -95,14 +95,15 @@ impl FromStr for Rate {
 }
 
 impl SpecArgs {
-    /// The test with every default filled in: from the file if there is one, changed by the options given.
+    /// The test with every default filled in: from the file if there is one, changed by the options given. With the number
+    /// of the hosts, if there are any.
     ///
     /// # Errors
     /// The file cannot be read, or the numbers make no sense.
-    pub(super) fn resolve(&self, arena: Arena) -> Result<Spec, Failure> {
+    pub(super) fn resolve(&self, arena: Arena, hosts: Option<usize>) -> Result<Spec, Failure> {
         let mut spec = match self.asked()? {
             Asked::Test(spec) => *spec,
-            Asked::System(subject) => Spec::usual(subject, self.nodes, fresh_seed(), arena),
+            Asked::System(subject) => Spec::usual(subject, self.nodes.or(hosts), fresh_seed(), arena),
         };
         if let Some(client) = &self.client {
             let client = ["sh", "-c", client].map(str::to_owned).to_vec();

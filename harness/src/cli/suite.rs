@@ -135,7 +135,7 @@ mod tests {
     fn asked(line: &str) -> spec::Spec {
         let words = line.replace('\'', "");
         let Grudge::Test(args) = Grudge::try_parse_from(words.split(' ')).unwrap_or_else(|error| panic!("{error}"));
-        args.spec().unwrap_or_else(|error| panic!("{error}"))
+        args.asked().unwrap_or_else(|error| panic!("{error}")).0
     }
 
     #[test]

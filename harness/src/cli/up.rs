@@ -12,7 +12,7 @@ use nix::unistd::{Uid, getpid};
 use owo_colors::OwoColorize;
 
 use super::session;
-use crate::cluster::{self, Node};
+use crate::cluster::{self, Cluster, Node};
 use crate::exit::{Exit, Failure};
 use crate::report::terminal;
 use crate::sandbox::Network;
@@ -41,6 +41,7 @@ pub(super) struct UpArgs {
 pub(super) fn run(args: &UpArgs) -> Result<Exit, Failure> {
     let subject = Subject::from(args.system.as_str()).described(Path::new(""))?;
     let system = session::system(&subject, &args.bugs)?;
+    system.installed()?;
     let folder = RunFolder::create(&args.store, &format!("{}-up", system.name), Timestamp::now())?;
     // The caller's process stays in the sandbox's network and has a number that is good outside of it.
     let (outside, root) = (getpid().as_raw(), Uid::effective().is_root());
@@ -56,7 +57,8 @@ pub(super) fn run(args: &UpArgs) -> Result<Exit, Failure> {
             faults: BTreeSet::new(),
             patience: system.patience,
         };
-        let cluster = session::up(wanted, &mut stop).await?;
+        let rising = async { Cluster::up(wanted).await.map_err(|error| Failure::Harness(error.into())) };
+        let cluster = session::up(rising, &mut stop).await?;
         let leader = cluster.leader().await.map(|leader| leader.name);
         terminal::print(&guide(&system, cluster.nodes(), leader.as_deref(), outside, root));
         stop.wait().await;

@@ -22,6 +22,7 @@ pub mod address;
 mod agent;
 mod camp;
 mod fleet;
+mod gather;
 mod interfaces;
 pub mod inventory;
 mod line;
@@ -30,9 +31,9 @@ pub mod ssh;
 mod words;
 
 pub use address::Interface;
-
 pub use agent::serve;
 pub use camp::{Camp, CampError};
 pub use fleet::{Fleet, Host};
+pub use gather::{GatherError, gather};
 pub use line::{Agent, HostError};
 pub use words::Hello;

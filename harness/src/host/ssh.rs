@@ -1,12 +1,14 @@
-//! Hosts behind `ssh`: the system's own, as the user has configured it, one connection a host.
+//! Hosts behind `ssh`: the system's own, as the user has configured it, one connection a host. It is to be used inside of
+//! the sandbox, which ends the connections of a harness that is killed.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use openssh::{Child, ControlPersist, KnownHosts, OwningCommand, Session, SessionBuilder};
+use openssh::{KnownHosts, OwningCommand, Session, SessionBuilder};
 use tempfile::TempDir;
 use thiserror::Error;
 use tokio::process::Command;
@@ -159,8 +161,11 @@ impl Route {
         if let Some(config) = &folder.config {
             builder.config_file(&config.entry);
         }
-        builder.control_directory(folder.folder.path()).control_persist(ControlPersist::IdleFor(LEFT_ALONE));
-        builder.connect_timeout(CONNECT).server_alive_interval(ALIVE).known_hosts_check(self.known_hosts.clone());
+        builder
+            .control_directory(folder.folder.path())
+            .connect_timeout(CONNECT)
+            .server_alive_interval(ALIVE)
+            .known_hosts_check(self.known_hosts.clone());
         builder.connect(&self.name).await
     }
 
@@ -193,10 +198,13 @@ impl Route {
     }
 }
 
-/// How long `ssh` keeps a connection that nobody uses, in seconds: if we are killed, it ends by itself.
-const LEFT_ALONE: std::num::NonZeroUsize = std::num::NonZeroUsize::new(30).expect("it is not zero");
-
 impl Remote {
+    /// Its address by which it was reached, as the host sees it.
+    #[must_use]
+    pub fn address(&self) -> Option<Ipv4Addr> {
+        self.connection.split(' ').nth(2)?.parse().ok()
+    }
+
     /// A command there, of this user's.
     #[must_use]
     pub fn command(&self, program: &str) -> OwningCommand<Arc<Session>> {
@@ -216,9 +224,6 @@ impl Remote {
         command
     }
 }
-
-/// What became of a command that ran there.
-pub type Running = Child<Arc<Session>>;
 
 /// Why `ssh` failed, in its own words, and what to do.
 fn refusal(error: &openssh::Error) -> String {

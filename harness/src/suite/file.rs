@@ -259,7 +259,7 @@ impl Reader<'_> {
         let Draft { name, from, spec, expect } = draft;
         let sentence = |error: Failure| format!("{name}: {error}");
         spec.check().map_err(sentence)?;
-        spec.resolve().map_err(sentence)?;
+        spec.resolve(Arena::Processes).map_err(sentence)?;
         for seed in seeds.unwrap_or(&self.file.seeds).draw(&mut self.rng)? {
             let name = format!("{name}-{seed}");
             if self.tests.iter().any(|test| test.name == name) {

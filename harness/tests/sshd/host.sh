@@ -21,6 +21,8 @@ ip link set cluster up
 
 home=$folder/$name
 mkdir "$home/root" "$home/admin" "$home/guest" "$home/etc"
+mkdir -m 1777 "$home/tmp"
+mount --bind "$home/tmp" /var/tmp
 chown 7001:7001 "$home/admin"
 chown 7002:7002 "$home/guest"
 sed "s|^root:.*|root:x:0:0::$home/root:/bin/sh|" /etc/passwd >"$home/etc/passwd"

@@ -133,6 +133,28 @@ impl Hosts {
         path
     }
 
+    /// Pulls a host's plug.
+    pub fn cut_power(&mut self, number: u8) {
+        let host = &mut self.hosts[usize::from(number) - 1];
+        host.kill().expect("it is ours");
+        host.wait().expect("it was killed");
+    }
+
+    /// What is left there of an agent: processes, files and rules.
+    pub fn left(&self, number: u8) -> Vec<String> {
+        let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+        let host = self.hosts[usize::from(number) - 1].id().to_string();
+        let entries = fs::read_dir("/proc").expect("/proc is mounted").flatten();
+        let numbers = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let there = numbers.filter(|pid| namespace(pid).is_some() && namespace(pid) == namespace(&host));
+        let lines = there.filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/cmdline")).ok());
+        let processes = lines.map(|line| line.replace('\0', " ")).filter(|line| line.contains("/grudge "));
+        let files = fs::read_dir(self.folder.path().join(format!("n{number}/tmp"))).expect("it is there").flatten();
+        let rules = nsenter(&host, &["iptables", "-S"]);
+        let rules = rules.lines().filter(|line| line.starts_with("-A") || line.starts_with("-N")).map(str::to_owned);
+        processes.chain(files.map(|file| file.path().display().to_string())).chain(rules).collect()
+    }
+
     /// The home of a user there.
     pub fn home(&self, number: u8, user: &str) -> PathBuf {
         self.folder.path().join(format!("n{number}/{user}"))
@@ -142,9 +164,14 @@ impl Hosts {
 impl Drop for Hosts {
     fn drop(&mut self) {
         for network in NETWORKS {
-            // The kernel would take them with the namespaces, sooner or later.
+            // The kernel takes them with the namespaces, sooner or later.
             for number in 1..=self.hosts.len() {
-                run("ip", &["link", "del", &outside(network, number as u8)]);
+                drop(
+                    Command::new("ip")
+                        .args(["link", "del", &outside(network, number as u8)])
+                        .env("PATH", path())
+                        .output(),
+                );
             }
             run("ip", &["link", "del", network]);
         }
@@ -206,14 +233,24 @@ fn wait_for_banner(address: Ipv4Addr) {
     }
 }
 
+/// What a program says in the network of a process.
+fn nsenter(pid: &str, line: &[&str]) -> String {
+    let mut command = Command::new("nsenter");
+    command.args(["--target", pid, "--net"]).args(line).env("PATH", path());
+    String::from_utf8_lossy(&command.output().expect("nsenter is part of util-linux").stdout).into_owned()
+}
+
+fn path() -> String {
+    format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
+}
+
 fn run(program: &str, arguments: &[&str]) {
     let (done, said) = said(Command::new(program).args(arguments));
     assert!(done, "{program} {}: {said}", arguments.join(" "));
 }
 
 fn said(command: &mut Command) -> (bool, String) {
-    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
-    match command.env("PATH", path).output() {
+    match command.env("PATH", path()).output() {
         Ok(output) => (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()),
         Err(error) => (false, error.to_string()),
     }
