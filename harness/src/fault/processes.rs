@@ -18,8 +18,8 @@ use crate::cluster::replica::{Present, Replica, describe};
 use crate::cluster::{Cluster, Inner};
 use crate::net::inside;
 
-/// How long a signal has to show its effect; a thread inside fsync stops only after it.
-pub(super) const EFFECT: Duration = Duration::from_secs(5);
+/// How long a signal has to show its effect; a thread inside fsync stops only after it, which takes long on a busy disk.
+pub(super) const EFFECT: Duration = Duration::from_secs(20);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(1);
 
