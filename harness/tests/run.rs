@@ -115,11 +115,19 @@ fn a_system_that_only_a_file_describes_is_tested_and_its_run_needs_the_file_no_m
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
 }
 
+/// Whether a system of others is there.
+fn is_installed(system: &str) -> bool {
+    let installed = System::named(system).expect("it is known").installed();
+    if let Err(missing) = &installed {
+        eprintln!("skipped: {system}: {missing}");
+    }
+    installed.is_ok()
+}
+
 /// A system of others comes up on three nodes, is broken as any other, and keeps its promise.
 fn keeps_its_promise_if_installed(system: &str, workload: &str) {
     let Some(_turn) = turn(system) else { return };
-    if let Err(missing) = System::named(system).expect("it is known").installed() {
-        eprintln!("skipped: {system}: {missing}");
+    if !is_installed(system) {
         return;
     }
     let store = tempfile::tempdir().expect("a temporary folder");
@@ -139,6 +147,24 @@ fn etcd_itself_keeps_its_promise() {
 #[test]
 fn zookeeper_itself_keeps_its_promise() {
     keeps_its_promise_if_installed("zookeeper", "register");
+}
+
+#[test]
+fn plain_reads_of_zookeeper_are_not_linearizable_and_synced_ones_are() {
+    let Some(_turn) = turn("plain reads") else { return };
+    if !is_installed("zookeeper") {
+        return;
+    }
+    let store = tempfile::tempdir().expect("a temporary folder");
+    let store = store.path().to_str().expect("temporary paths are text");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/plain-reads.toml");
+    let run = |options: &[&str]| grudge(&[&["test", script, "--store", store], options].concat());
+    // Who reads what meanwhile is not in the seed's hand.
+    let plain = ["1", "2", "3"].map(|seed| ["--fail-fast", "--seed", seed]);
+    let found = plain.iter().any(|options| text(&run(options).stdout).contains("linearizable cas-register: invalid"));
+    assert!(found, "it was not shown in three runs");
+    let synced = run(&["--workload", "register"]);
+    assert_eq!(synced.status.code(), Some(0), "{}", told(&synced));
 }
 
 #[test]
