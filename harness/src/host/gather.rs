@@ -44,8 +44,8 @@ pub enum GatherError {
 /// # Errors
 /// One cannot be used; what was started on others has ended.
 pub async fn gather(inventory: &Inventory, network: Option<Ipv4Net>) -> Result<Vec<Host>, GatherError> {
-    let program = Program::this().map_err(UploadError::from)?;
     let remotes = reach(inventory).await?;
+    let program = Program::this().map_err(UploadError::from)?;
     let controls: Vec<_> = remotes.iter().map(Remote::address).collect();
     let started = try_join_all(remotes.into_iter().map(|remote| start(remote, &program))).await?;
     let candidates = started.iter().zip(controls).map(|((agent, hello), control)| Candidate {
