@@ -376,6 +376,20 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_hosts_cannot_do_is_refused_by_name_with_the_reason() {
+        let menu = |entry: &str| Spec { faults: vec![entry.parse().expect(entry)], ..example() };
+        let reason = "is done where all nodes are on this machine only";
+        for entry in ["packets", "reset", "client", "restart", "member:leader", "kill@zab-established"] {
+            let error = menu(entry).check_faults(Arena::Hosts, Some(Protocol::Zab)).expect_err(entry).to_string();
+            assert!(error.contains(entry) && error.contains(reason), "{error}");
+        }
+        for entry in ["partition", "pause", "kill", "power", "clock", "disk", "thread", "memory", "cpu"] {
+            let checked = menu(entry).check_faults(Arena::Hosts, Some(Protocol::Zab));
+            checked.unwrap_or_else(|error| panic!("{entry}: {error}"));
+        }
+    }
+
+    #[test]
     fn numbers_that_make_no_sense_are_named() {
         type Spoil = fn(&mut Spec);
         let table: [(&str, Spoil); 6] = [

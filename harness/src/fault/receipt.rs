@@ -286,3 +286,63 @@ mod milliseconds {
         Duration::try_from_secs_f64(f64::deserialize(deserializer)? / 1e3).map_err(D::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn process(node: &str) -> Process {
+        Process { node: node.to_owned(), pid: 7, threads: 3 }
+    }
+
+    fn evidence() -> Vec<Evidence> {
+        let hand = Hand { ahead: -3_600_000_001_000, expected: -3_600_000_000_000 };
+        let clock = ClockRead { node: "n1".to_owned(), pid: 7, wall: hand, monotonic: hand, flips: 0 };
+        let loss = Loss { bytes: 9, files: 1, names: 0 };
+        let flip = Flip { file: PathBuf::from("wal"), offset: 5, bit: 3, before: 8 };
+        let disk = DiskSeen { node: "n1".to_owned(), seen: "EIO".to_owned(), restarted: false };
+        let held = HeldThread { node: "n1".to_owned(), pid: 7, thread: 8, name: "raft".to_owned(), others: 2 };
+        let memory = MemorySeen { node: "n1".to_owned(), pid: 7, limit_kib: None, used_kib: 4, restarted: true };
+        let processor = ProcessorSeen { node: "n1".to_owned(), pid: 7, stopped_percent: 80, used_percent: 19 };
+        let lived = Lived { node: "n1".to_owned(), killed: 6, pid: 7, accepted: true };
+        vec![
+            Evidence::Stopped(vec![process("n1")]),
+            Evidence::Held(vec![held]),
+            Evidence::Running(vec![process("n1")]),
+            Evidence::Killed(vec![process("n1")]),
+            Evidence::Restarted(vec![process("n1")]),
+            Evidence::Lives { lives: vec![lived], left: 2 },
+            Evidence::Processor(vec![processor]),
+            Evidence::Memory(vec![memory]),
+            Evidence::Clocks(vec![clock]),
+            Evidence::PowerLost(vec![PowerLoss { process: process("n1"), loss, seen: "gone".to_owned() }]),
+            Evidence::Disks(vec![disk]),
+            Evidence::Flipped(vec![FlippedBit { node: "n1".to_owned(), flip, now: 0 }]),
+            Evidence::Links { silent: vec!["n1→n2".to_owned()], passing: 5 },
+        ]
+    }
+
+    #[test]
+    fn a_receipt_that_was_told_by_another_machine_is_the_same() {
+        for evidence in evidence() {
+            let receipt = Receipt { nodes: vec!["n1".to_owned()], evidence, took: Duration::from_micros(1_234_567) };
+            let told = serde_json::to_string(&receipt).expect("it can be told");
+            assert_eq!(serde_json::from_str::<Receipt>(&told).expect(&told), receipt, "{told}");
+        }
+    }
+
+    #[test]
+    fn what_was_seen_of_two_parts_is_added_up_if_it_is_of_one_kind() {
+        let both = Evidence::Killed(vec![process("n1")]).and(Evidence::Killed(vec![process("n2")]));
+        assert_eq!(both, Some(Evidence::Killed(vec![process("n1"), process("n2")])));
+        for some in evidence() {
+            for other in evidence() {
+                let same = std::mem::discriminant(&some) == std::mem::discriminant(&other);
+                let whole = matches!(some, Evidence::Links { .. });
+                assert_eq!(some.clone().and(other.clone()).is_some(), same && !whole, "{some:?} and {other:?}");
+            }
+        }
+    }
+}

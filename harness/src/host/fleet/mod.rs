@@ -18,7 +18,7 @@ use super::line::Agent;
 use super::words::{Answer, Beginning, Order};
 use super::{Hello, HostError};
 use crate::cluster::replica::Crashes;
-use crate::cluster::start::{self, Home, starts};
+use crate::cluster::start::{self, Home, Start, starts};
 use crate::cluster::{ClusterError, Node, Spec, ready};
 use crate::fault::FaultKind;
 use crate::net::Links;
@@ -82,10 +82,7 @@ impl Fleet {
         try_join_all(hosts.iter().map(|host| examine(&host.agent, &spec))).await?;
         let starts = starts(&spec, &hosts.iter().map(home).collect::<Vec<_>>());
         let nodes: Vec<Node> = starts.iter().map(|start| start.node.clone()).collect();
-        let copies = nodes.iter().map(|node| start::folder(&spec.dir.join("nodes").join(&node.name)));
-        let copies = copies.collect::<Result<Vec<PathBuf>, _>>()?;
-        let copy = |name: &str| copies.iter().map(|folder| folder.join(name)).collect::<Vec<_>>();
-        let (logs, events) = (copy("log"), copy("events"));
+        let (logs, events) = copies(&spec, &nodes)?;
         let agents: Vec<Agent> = hosts.iter().map(|host| host.agent.clone()).collect();
         let crashes = Crashes::default();
         let (wires, arrivals) = match spec.faults.contains(&FaultKind::Partition) {
@@ -100,11 +97,7 @@ impl Fleet {
         if let Some(wires) = &wires {
             wires.tried().await?;
         }
-        let started = starts.into_iter().zip(&agents).map(|(start, agent)| {
-            let beginning = Beginning { start, faults: spec.faults.clone(), patience: spec.patience };
-            agent.tell(Order::Start(Box::new(beginning)))
-        });
-        try_join_all(started).await?;
+        start_all(starts, &agents, &spec).await?;
         let named: Vec<(&Node, &Path)> = nodes.iter().zip(logs.iter().map(PathBuf::as_path)).collect();
         tokio::select! {
             served = ready::serving(&named, &crashes, spec.connect.as_ref(), spec.patience) => served?,
@@ -143,6 +136,23 @@ impl Fleet {
 fn home(host: &Host) -> Home {
     let Hello { program, folder, .. } = &host.hello;
     Home { address: host.address, grudge: program.clone(), folder: folder.join("node") }
+}
+
+/// Where the copies of the nodes' logs and events are.
+fn copies(spec: &Spec, nodes: &[Node]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), ClusterError> {
+    let folders = nodes.iter().map(|node| start::folder(&spec.dir.join("nodes").join(&node.name)));
+    let folders = folders.collect::<Result<Vec<PathBuf>, _>>()?;
+    let copies = |name: &str| folders.iter().map(|folder| folder.join(name)).collect();
+    Ok((copies("log"), copies("events")))
+}
+
+/// Has each agent start its node.
+async fn start_all(starts: Vec<Start>, agents: &[Agent], spec: &Spec) -> Result<(), HostError> {
+    let started = starts.into_iter().zip(agents).map(|(start, agent)| {
+        let beginning = Beginning { start, faults: spec.faults.clone(), patience: spec.patience };
+        agent.tell(Order::Start(Box::new(beginning)))
+    });
+    try_join_all(started).await.map(drop)
 }
 
 /// Whether a host has what the system needs, and can do what the test wants of it.
