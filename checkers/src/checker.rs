@@ -12,7 +12,7 @@ use crate::set::LocalReads;
 use crate::transactions::{self, Promise};
 use crate::verdict::{Verdict, Witness};
 use crate::verify::Proof;
-use crate::{counter, ids, lease, pairs, session, set};
+use crate::{counter, holders, ids, lease, pairs, session, set};
 
 /// What a history can be judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +23,8 @@ pub enum Checker {
     Set,
     /// Whether leases live their time: [`lease`].
     Lease,
+    /// Whether two believed to hold a lock at once: [`holders`].
+    Holders,
     /// Whether each session sees the world go forward: [`session`].
     Session,
     /// Whether transactions of two are seen whole: [`pairs`].
@@ -45,6 +47,7 @@ impl Checker {
         let others = [
             Checker::Set,
             Checker::Lease,
+            Checker::Holders,
             Checker::Session,
             Checker::Pairs,
             Checker::Counter,
@@ -63,6 +66,7 @@ impl Checker {
             Checker::Linearizable(model) => model.name(),
             Checker::Set => "set",
             Checker::Lease => "lease",
+            Checker::Holders => "holders",
             Checker::Session => "session",
             Checker::Pairs => "pairs",
             Checker::Counter => "counter",
@@ -80,6 +84,7 @@ impl Checker {
             Checker::Linearizable(model) => format!("linearizable {}", model.name()),
             Checker::Set => "set-full".to_owned(),
             Checker::Lease => "lease".to_owned(),
+            Checker::Holders => "holders".to_owned(),
             Checker::Session => "session guarantees".to_owned(),
             Checker::Pairs => "read-atomic pairs".to_owned(),
             Checker::Counter => "counter".to_owned(),
@@ -159,6 +164,7 @@ impl Checker {
             Checker::Linearizable(model) => How::Model(model),
             Checker::Set => bare(|history| set::check(history, LocalReads::MayBeStale)),
             Checker::Lease => bare(lease::check),
+            Checker::Holders => bare(holders::check),
             Checker::Session => bare(session::check),
             Checker::Pairs => bare(pairs::check),
             Checker::Counter => bare(counter::check),

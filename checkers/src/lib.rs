@@ -5,6 +5,7 @@ pub mod counter;
 pub mod graph;
 pub mod guess;
 pub mod history;
+pub mod holders;
 pub mod ids;
 pub mod judgement;
 pub mod ladder;

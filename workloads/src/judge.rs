@@ -8,7 +8,7 @@ use grudge_checkers::model::{CasRegister, FencedMutex, Meaning, Model, Mutex, Mu
 use grudge_checkers::online::{Reads, Watch};
 use grudge_checkers::set::LocalReads;
 use grudge_checkers::verdict::Verdict;
-use grudge_checkers::{lease, pairs, session, set};
+use grudge_checkers::{holders, lease, pairs, session, set};
 
 use crate::workload::{Judgement, Watched};
 
@@ -25,14 +25,19 @@ pub(crate) fn local_registers(history: &History) -> Vec<Judgement> {
     vec![promise(history, &UPDATES), finding(history, &CasRegister::default())]
 }
 
-/// Locks whose fenced promise holds; whether the clients saw strict exclusion is a finding.
+/// Locks whose fenced promise holds; whether somebody held beside another, and what became of it, is a finding.
 pub(crate) fn locks(history: &History) -> Vec<Judgement> {
-    vec![promise(history, &FencedMutex), finding(history, &STRICT)]
+    vec![promise(history, &FencedMutex), side_by_side(history)]
 }
 
 /// Locks without fencing, of which at most one client holds each, as the clients see it.
 pub(crate) fn unfenced_locks(history: &History) -> Vec<Judgement> {
-    vec![promise(history, &STRICT)]
+    vec![promise(history, &STRICT), side_by_side(history)]
+}
+
+/// Whether somebody believed to hold a lock beside another, and what became of it.
+fn side_by_side(history: &History) -> Judgement {
+    judgement("holders", holders::check(history), Part::Finding)
 }
 
 /// How much longer than twice its time to live a lease may be there: elections and a busy machine.
