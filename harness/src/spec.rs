@@ -20,6 +20,9 @@ use crate::fault::{Arena, Fault, FaultKind, Workers};
 use crate::nemesis::{Agenda, Choice, Leaders, Menu, Plan, Step};
 use crate::system::{Subject, System};
 
+/// Fewer would seldom meet.
+const LEAST_WORKERS: usize = 6;
+
 /// A test, resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -70,17 +73,18 @@ impl Spec {
     /// What clients do where nothing is said of it.
     pub const USUAL_WORKLOAD: &str = "register";
 
-    /// The test of a system where nothing else is said, of five nodes if not even their number is.
+    /// The test of a system where nothing else is said, of as many nodes as it usually has if not even their number is.
     #[must_use]
     pub fn usual(system: Subject, nodes: Option<usize>, seed: u64, arena: Arena) -> Spec {
-        let nodes = nodes.unwrap_or(5);
+        // Whether anybody knows it is asked later.
+        let nodes = nodes.unwrap_or_else(|| system.system().map(|system| system.nodes).unwrap_or_default().usual);
         Spec {
             faults: Menu::Usual.choices(arena, system.replica()),
             system,
             workload: Spec::USUAL_WORKLOAD.to_owned(),
             bugs: Vec::new(),
             nodes,
-            concurrency: 2 * nodes,
+            concurrency: (2 * nodes).max(LEAST_WORKERS),
             keys: None,
             rate: Some(match arena {
                 Arena::Processes | Arena::Hosts => 200.0,
@@ -192,6 +196,7 @@ impl Spec {
     /// One sentence about what cannot be.
     pub fn resolve(&self, arena: Arena) -> Result<(System, Workload), Failure> {
         let system = self.system.system()?;
+        system.spans(self.nodes)?;
         system.accept(&self.bugs)?;
         self.check_faults(arena, system.replica)?;
         self.check_leaders(system.leaders())?;

@@ -30,10 +30,13 @@ fn path(path: &Path) -> &str {
 /// Each is refused with 254 before anything is started, by a complaint that contains what would be right.
 #[test]
 fn bad_arguments_are_refused_with_one_sentence() {
-    let table: [(&[&str], &str); 19] = [
+    let table: [(&[&str], &str); 20] = [
         (&["quake"], "unrecognized subcommand"),
         (&["test"], "SYSTEM|FILE.toml"),
-        (&["test", "paxos"], "there is no system `paxos`; the systems known are: raft, zab, etcd, zookeeper"),
+        (
+            &["test", "paxos"],
+            "there is no system `paxos`; the systems known are: raft, zab, etcd, etcd-3.5.1, zookeeper",
+        ),
         (&["test", "zab", "--workload", "queue"], "no workload `queue`"),
         (&["test", "zab", "--bug", "gremlin"], "zab-skip-trunc"),
         (&["test", "zab", "--bug", "raft-stale-read"], "cannot be started with bug `raft-stale-read`"),
@@ -48,6 +51,7 @@ fn bad_arguments_are_refused_with_one_sentence() {
         (&["test", "no-such.toml"], "no-such.toml: No such file"),
         (&["test", "no/such"], "no/such: No such file"),
         (&["up", "no-such.toml"], "no-such.toml describes no system: No such file"),
+        (&["test", "redis", "--nodes", "3"], "system `redis` has at most 1 node, not 3"),
         (&["up", "paxos"], "there is no system `paxos`"),
         (&["report", "/"], "is not the folder of a run"),
     ];
@@ -90,6 +94,23 @@ fn help_and_version_are_answers() {
         assert_eq!(code(&output), 0);
         assert!(!output.stdout.is_empty() && output.stderr.is_empty());
     }
+}
+
+#[test]
+fn a_system_that_is_not_here_is_listed_with_what_installs_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let lines = "like = \"etcd\"\nname = \"mine\"\nabout = \"of my own\"\n\
+                 needs = [{ file = \"/no/such\", install = \"make it\" }]";
+    let file = written(&folder, "mine.toml", lines);
+    let all = text(&grudge(&["list", "systems", path(&file)]).stdout);
+    let lines: Vec<Vec<&str>> = all.lines().map(|line| line.split_whitespace().collect()).collect();
+    let mine = lines.iter().position(|words| *words == ["mine", "not", "here:", "of", "my", "own"]).expect(&all);
+    assert_eq!(lines[mine + 1], ["make", "it"], "{all}");
+    let json = grudge(&["list", "systems", path(&file), "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+    let named = |name: &str| json.as_array().and_then(|all| all.iter().find(|it| it["name"] == name)).expect(name);
+    assert_eq!((&named("zab")["installed"], &named("mine")["installed"]), (&true.into(), &false.into()));
+    assert_eq!(named("mine")["install"][0], "make it");
 }
 
 #[test]

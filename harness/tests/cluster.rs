@@ -1,6 +1,7 @@
 //! Clusters and faults on real processes, in a sandbox of the test's own. Without permission for one, the tests are
 //! skipped and say so.
 
+mod beside;
 mod fixture;
 mod members;
 mod standin;
@@ -41,6 +42,8 @@ fn main() -> ExitCode {
         trial("heal_all_undoes_everything", heal_all),
         trial("a_line_in_a_log_is_seen_at_the_node_that_wrote_it", line_in_a_log),
         trial("a_death_not_of_our_making_is_a_crash", crash),
+        trial("both_processes_of_a_node_are_hit_together", beside::hit_together),
+        trial("neither_process_of_a_node_goes_on_without_the_other", beside::die_together),
         trial("a_replica_that_dies_at_its_start_is_named", dies_at_start),
         trial("a_program_that_does_not_exist_is_named", no_program),
         trial("a_cluster_without_a_leader_does_not_serve", leaderless),

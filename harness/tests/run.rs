@@ -124,14 +124,14 @@ fn is_installed(system: &str) -> bool {
     installed.is_ok()
 }
 
-/// A system of others comes up on three nodes, is broken as any other, and keeps its promise.
-fn keeps_its_promise_if_installed(system: &str, workload: &str) {
+/// A system of others comes up, is broken as any other, and keeps its promise.
+fn keeps_its_promise_if_installed(system: &str, workload: &str, nodes: &str) {
     let Some(_turn) = turn(system) else { return };
     if !is_installed(system) {
         return;
     }
     let store = tempfile::tempdir().expect("a temporary folder");
-    let faults = ["--nodes", "3", "--faults", "kill:leader", "--time", "4s", "--seed", "21"];
+    let faults = ["--nodes", nodes, "--faults", "kill:leader", "--time", "4s", "--seed", "21"];
     let (output, folder) = test(&store, &[&[system, "--workload", workload], &faults[..]].concat());
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
     let results = results(&folder);
@@ -141,12 +141,17 @@ fn keeps_its_promise_if_installed(system: &str, workload: &str) {
 
 #[test]
 fn etcd_itself_keeps_its_promise() {
-    keeps_its_promise_if_installed("etcd", "lock");
+    keeps_its_promise_if_installed("etcd", "lock", "3");
 }
 
 #[test]
 fn zookeeper_itself_keeps_its_promise() {
-    keeps_its_promise_if_installed("zookeeper", "register");
+    keeps_its_promise_if_installed("zookeeper", "register", "3");
+}
+
+#[test]
+fn redis_itself_keeps_its_promise() {
+    keeps_its_promise_if_installed("redis", "lock", "1");
 }
 
 #[test]

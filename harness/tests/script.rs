@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use grudge::system::System;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -162,7 +163,9 @@ fn paused_holder(store: &TempDir, system: &str, workload: &str) -> (Output, Valu
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/paused-holder.toml");
     let text = std::fs::read_to_string(script).expect("the script is there");
     let file = store.path().join("holder.toml");
-    std::fs::write(&file, text.replace("\"raft\"", &format!("\"{system}\""))).expect("a temporary file");
+    let nodes = if system == "redis" { 1 } else { 3 };
+    let text = text.replace("\"raft\"", &format!("\"{system}\"")).replace("nodes = 3", &format!("nodes = {nodes}"));
+    std::fs::write(&file, text).expect("a temporary file");
     let [file, place] = [&file, store.path()].map(|path| path.to_str().expect("temporary paths are text"));
     let output = grudge(&["test", file, "--workload", workload, "--store", place]);
     let results = results(&store.path().join(format!("{system}-{workload}/latest")));
@@ -175,18 +178,26 @@ fn paused_holder(store: &TempDir, system: &str, workload: &str) -> (Output, Valu
 /// Two hold at once if a holder stands still for longer than its lease lives, and only a proof by a token finds out.
 fn holds_with_another(system: &str) {
     let Some(_turn) = turn(system) else { return };
+    if let Err(missing) = System::named(system).expect("it is known").installed() {
+        eprintln!("skipped: {missing}");
+        return;
+    }
     let store = tempfile::tempdir().expect("a temporary folder");
     let (output, results) = paused_holder(&store, system, "lock-unfenced");
     assert_eq!(output.status.code(), Some(1), "{}", told(&output));
     let broken = judged(&results, "linearizable mutex");
     let witness = broken["witness"]["events"].as_array().expect("a witness has events");
     assert!(witness.len() >= 4 && witness.iter().all(|event| event["f"] == "acquire"), "{broken}");
+    let holders =
+        |results: &Value| judged(results, "holders")["witness"]["reason"].as_str().unwrap_or_default().to_owned();
+    assert!(holders(&results).starts_with("two holders at once: "), "{}", told(&output));
     for harness in ["faults", "processes", "liveness"] {
         assert_eq!(judged(&results, harness)["verdict"], "valid", "{}", told(&output));
     }
     let (output, results) = paused_holder(&store, system, "lock");
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
     assert_eq!(judged(&results, "linearizable fenced-mutex")["verdict"], "valid");
+    assert!(holders(&results).starts_with("an expired holder was fenced off: "), "{}", told(&output));
 }
 
 #[test]
@@ -195,8 +206,33 @@ fn a_paused_holder_of_a_lease_and_another_hold_at_once_unless_they_prove() {
 }
 
 #[test]
+fn a_paused_holder_of_a_key_with_a_time_to_live_and_another_hold_at_once_unless_they_prove() {
+    holds_with_another("redis");
+}
+
+#[test]
 fn a_paused_holder_of_a_session_and_another_hold_at_once_unless_they_prove() {
     holds_with_another("zab");
+}
+
+/// A failover of Redis with sentinels loses what the old master acknowledged meanwhile, and the harness finds it.
+#[test]
+fn a_write_that_a_failover_loses_is_found() {
+    let Some(_turn) = turn("redis-sentinel") else { return };
+    if let Err(missing) = System::named("redis-sentinel").expect("it is known").installed() {
+        eprintln!("skipped: {missing}");
+        return;
+    }
+    let store = tempfile::tempdir().expect("a temporary folder");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/lost-write.toml");
+    let [file, place] = [&script, store.path()].map(|path| path.to_str().expect("temporary paths are text"));
+    let output = grudge(&["test", file, "--store", place]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    let results = results(&store.path().join("redis-sentinel-register/latest"));
+    assert_eq!(judged(&results, "linearizable cas-register")["verdict"], "invalid", "{}", told(&output));
+    for harness in ["faults", "processes"] {
+        assert_eq!(judged(&results, harness)["verdict"], "valid", "{}", told(&output));
+    }
 }
 
 /// A leader of a new epoch dies at the very moment at which it is established, before there is a transaction of that

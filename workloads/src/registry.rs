@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use grudge_checkers::history::History;
 
-use crate::client::{Adapter, Calls, Connect, Membership, Reads, etcd, http, zookeeper};
+use crate::client::{Adapter, Calls, Connect, Membership, Reads, etcd, http, redis, zookeeper};
 use crate::generator::{Boxed, Build, Pace};
 use crate::lock::Trust;
 use crate::operation::Invocation;
@@ -22,6 +22,8 @@ pub enum Protocol {
     ZooKeeper,
     /// The etcd v3 gRPC API.
     Etcd,
+    /// Redis' protocol, of a server or of a sentinel that knows one.
+    Redis,
 }
 
 impl fmt::Display for Protocol {
@@ -29,6 +31,7 @@ impl fmt::Display for Protocol {
         f.write_str(match self {
             Protocol::ZooKeeper => "zookeeper",
             Protocol::Etcd => "etcd",
+            Protocol::Redis => "redis",
         })
     }
 }
@@ -38,7 +41,7 @@ impl fmt::Display for Protocol {
 pub fn membership(protocol: Protocol) -> Option<Arc<dyn Membership>> {
     match protocol {
         Protocol::Etcd => Some(Arc::new(etcd::Members)),
-        Protocol::ZooKeeper => None,
+        Protocol::ZooKeeper | Protocol::Redis => None,
     }
 }
 
@@ -80,43 +83,44 @@ pub enum Unsupported {
     },
 }
 
-const BOTH: &[Protocol] = &[Protocol::ZooKeeper, Protocol::Etcd];
+const ALL: &[Protocol] = &[Protocol::ZooKeeper, Protocol::Etcd, Protocol::Redis];
+const QUORUMS: &[Protocol] = &[Protocol::ZooKeeper, Protocol::Etcd];
 
 const ENTRIES: [Entry; 9] = [
     Entry {
         name: "register",
         summary: "read, write and compare-and-set over several keys, all of it linearizable",
-        protocols: BOTH,
+        protocols: ALL,
     },
     Entry {
         name: "register-local",
         summary: "as register, but reads are served by the node that is asked; only updates are judged",
-        protocols: BOTH,
+        protocols: QUORUMS,
     },
     Entry {
         name: "register-unsynced",
         summary: "as register-local, but its reads are trusted and judged as linearizable, which no such read promises",
-        protocols: BOTH,
+        protocols: QUORUMS,
     },
     Entry {
         name: "lock",
         summary: "acquire, prove and release locks; fencing tokens grow and no proof succeeds after a later holder's",
-        protocols: BOTH,
+        protocols: ALL,
     },
     Entry {
         name: "lock-unfenced",
         summary: "acquire, work under and release locks, which are trusted; one holder at a time, which no lease can promise",
-        protocols: BOTH,
+        protocols: ALL,
     },
     Entry {
         name: "set",
         summary: "add unique elements and read whole sets; nothing acknowledged is lost, nothing else is there",
-        protocols: BOTH,
+        protocols: ALL,
     },
     Entry {
         name: "multi",
         summary: "write pairs by one transaction and read both halves at once; both or none",
-        protocols: BOTH,
+        protocols: QUORUMS,
     },
     Entry {
         name: "session",
@@ -203,6 +207,9 @@ fn client(name: &str, protocol: Protocol) -> Arc<dyn Connect> {
         ("lock" | "lock-unfenced", Protocol::Etcd) => over_etcd(etcd::Lock::default()),
         ("set", Protocol::ZooKeeper) => over_zookeeper(zookeeper::Set::default()),
         ("set", Protocol::Etcd) => over_etcd(etcd::Set),
+        ("register", Protocol::Redis) => over_redis(redis::Register),
+        ("lock" | "lock-unfenced", Protocol::Redis) => over_redis(redis::Lock::default()),
+        (_, Protocol::Redis) => over_redis(redis::Set),
         ("multi", Protocol::ZooKeeper) => over_zookeeper(zookeeper::Multi::default()),
         ("multi", Protocol::Etcd) => over_etcd(etcd::Multi),
         (_, Protocol::ZooKeeper) => Arc::new(Adapter::<zookeeper::Nomad, _>::new(zookeeper::Travels::default())),
@@ -294,6 +301,10 @@ fn over_zookeeper<C: Calls<zookeeper::Session>>(calls: C) -> Arc<dyn Connect> {
 }
 
 fn over_etcd<C: Calls<etcd::Session>>(calls: C) -> Arc<dyn Connect> {
+    Arc::new(Adapter::new(calls))
+}
+
+fn over_redis<C: Calls<redis::Session>>(calls: C) -> Arc<dyn Connect> {
     Arc::new(Adapter::new(calls))
 }
 

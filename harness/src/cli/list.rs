@@ -1,6 +1,7 @@
 //! `grudge list`: what there is. It lists what this build can do and nothing else.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -18,6 +19,9 @@ use crate::system::System;
 pub(super) struct ListArgs {
     /// Only these
     what: Option<What>,
+    /// Systems that these files describe, too
+    #[arg(value_name = "FILE.toml")]
+    files: Vec<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -40,12 +44,22 @@ struct Item {
     kind: &'static str,
     name: String,
     about: String,
+    #[serde(flatten)]
+    here: Option<Here>,
+}
+
+/// Whether something is on this machine.
+#[derive(Debug, Serialize)]
+struct Here {
+    installed: bool,
+    /// The commands that install what is missing.
+    install: Vec<String>,
 }
 
 pub(super) fn run(args: &ListArgs) -> Result<Exit, Failure> {
     let all = [What::Systems, What::Workloads, What::Faults, What::Bugs];
     let wanted = all.into_iter().filter(|what| args.what.is_none_or(|only| only == *what));
-    let sections: Vec<(What, Vec<Item>)> = wanted.map(|what| (what, items(what))).collect();
+    let sections = wanted.map(|what| Ok((what, items(what, &args.files)?))).collect::<Result<Vec<_>, Failure>>()?;
     if args.json {
         let items: Vec<&Item> = sections.iter().flat_map(|(_, items)| items).collect();
         terminal::print(&(serde_json::to_string_pretty(&items).context("a list cannot be expressed as JSON")? + "\n"));
@@ -55,26 +69,37 @@ pub(super) fn run(args: &ListArgs) -> Result<Exit, Failure> {
     for (what, items) in &sections {
         let _ = writeln!(text, "{}", crate::spec::kebab(what).bold());
         for item in items {
-            let _ = writeln!(text, "  {:<22} {}", item.name, item.about);
+            let missing = item.here.as_ref().is_some_and(|here| !here.installed);
+            let _ = writeln!(text, "  {:<22} {}{}", item.name, if missing { "not here: " } else { "" }, item.about);
+            for command in item.here.iter().flat_map(|here| &here.install) {
+                let _ = writeln!(text, "  {:<22} {command}", "");
+            }
         }
     }
     terminal::print(&text);
     Ok(Exit::Valid)
 }
 
-fn items(what: What) -> Vec<Item> {
-    match what {
-        What::Systems => System::all()
-            .into_iter()
-            .map(|system| Item { kind: "system", name: system.name, about: system.about })
-            .collect(),
+fn items(what: What, files: &[PathBuf]) -> Result<Vec<Item>, Failure> {
+    Ok(match what {
+        What::Systems => {
+            let described = files.iter().map(|file| System::read(file)).collect::<Result<Vec<_>, _>>()?;
+            System::all().into_iter().chain(described).map(system).collect()
+        }
         What::Workloads => registry::list()
             .iter()
-            .map(|entry| Item { kind: "workload", name: entry.name.to_owned(), about: about(entry) })
+            .map(|entry| Item { kind: "workload", name: entry.name.to_owned(), about: about(entry), here: None })
             .collect(),
         What::Faults => values::<FaultKind>("fault"),
         What::Bugs => values::<Bug>("bug"),
-    }
+    })
+}
+
+/// A system, and what to do where it is not installed.
+fn system(system: System) -> Item {
+    let install: Vec<String> = system.missing().map(|need| need.install.clone()).collect();
+    let here = Here { installed: install.is_empty(), install };
+    Item { kind: "system", name: system.name, about: system.about, here: Some(here) }
 }
 
 /// What a workload does, and over which protocols.
@@ -91,6 +116,7 @@ fn values<T: ValueEnum>(kind: &'static str) -> Vec<Item> {
             kind,
             name: value.get_name().to_owned(),
             about: value.get_help().map(ToString::to_string).unwrap_or_default(),
+            here: None,
         })
         .collect()
 }

@@ -11,9 +11,10 @@ use crate::runner::stop::{self, Stop};
 use crate::sandbox::{self, Network};
 use crate::system::{Subject, System};
 
-/// That system, able to bear these bugs.
-pub(super) fn system(subject: &Subject, bugs: &[Bug]) -> Result<System, Failure> {
+/// That system, able to have so many nodes and to bear these bugs.
+pub(super) fn system(subject: &Subject, nodes: usize, bugs: &[Bug]) -> Result<System, Failure> {
     let system = subject.system()?;
+    system.spans(nodes)?;
     system.accept(bugs)?;
     Ok(system)
 }

@@ -30,7 +30,7 @@ pub(super) struct SpecArgs {
     /// kill@point, `usual`, `all` or `none` [default: usual]
     #[arg(long, value_name = "F,…")]
     faults: Option<Menu>,
-    /// How many nodes [default: 5, or as many as there are hosts]
+    /// How many nodes [default: as many as the system usually has, mostly 5, or as there are hosts]
     #[arg(long, value_name = "N")]
     nodes: Option<usize>,
     /// How long clients and nemesis go on, as in 30s or 5m30s [default: 30s]
@@ -39,7 +39,7 @@ pub(super) struct SpecArgs {
     /// Operations a second over all workers, or `max` for as fast as they come [default: 200, simulated 100]
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     rate: Option<Rate>,
-    /// How many workers; the i-th talks to node i modulo the number of nodes [default: two a node]
+    /// How many workers; the i-th talks to node i modulo the number of nodes [default: two a node, six at least]
     #[arg(long, value_name = "C")]
     concurrency: Option<usize>,
     /// How many registers or locks they share [default: the workload's choice]

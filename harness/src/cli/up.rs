@@ -24,9 +24,9 @@ pub(super) struct UpArgs {
     /// The system (see `grudge list systems`), or the file that describes it
     #[arg(value_name = "SYSTEM|FILE.toml")]
     system: String,
-    /// How many nodes
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=64))]
-    nodes: u8,
+    /// How many nodes [default: as many as the system usually has]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    nodes: Option<u8>,
     /// Start the replicas with a planted bug; may be given again
     #[arg(long = "bug", value_name = "B", hide_possible_values = true)]
     bugs: Vec<Bug>,
@@ -40,7 +40,8 @@ pub(super) struct UpArgs {
 
 pub(super) fn run(args: &UpArgs) -> Result<Exit, Failure> {
     let subject = Subject::from(args.system.as_str()).described(Path::new(""))?;
-    let system = session::system(&subject, &args.bugs)?;
+    let nodes = args.nodes.map_or(subject.system()?.nodes.usual, usize::from);
+    let system = session::system(&subject, nodes, &args.bugs)?;
     system.installed()?;
     let folder = RunFolder::create(&args.store, &format!("{}-up", system.name), Timestamp::now())?;
     // The caller's process stays in the sandbox's network and has a number that is good outside of it.
@@ -48,7 +49,7 @@ pub(super) fn run(args: &UpArgs) -> Result<Exit, Failure> {
     session::in_sandbox(Network::Own, |mut stop| async move {
         let wanted = cluster::Spec {
             system: system.clone(),
-            nodes: usize::from(args.nodes),
+            nodes,
             dir: folder.path().to_path_buf(),
             bugs: args.bugs.clone(),
             seed: args.seed,
@@ -84,6 +85,7 @@ fn guide(system: &System, nodes: &[Node], leader: Option<&str>, outside: i32, ro
     let example = match system.protocol {
         Some(Protocol::Etcd) => format!("env ETCDCTL_API=3 etcdctl --endpoints {} get '' --prefix", all.join(",")),
         Some(Protocol::ZooKeeper) => format!("zkCli.sh -server {first}"),
+        Some(Protocol::Redis) => format!("redis-cli -u redis://{first}"),
         None if system.http.is_some() => format!("curl http://{first}/"),
         None => format!("nc {first}"),
     };

@@ -148,6 +148,7 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::up`]; also if they take effect in none of them.
     pub async fn up_with_rules_in(spec: Spec, places: &[FilterPlace]) -> Result<Cluster, ClusterError> {
+        spec.system.spans(spec.nodes)?;
         spec.system.accept(&spec.bugs)?;
         spec.system.installed()?;
         if spec.nodes == 0 || spec.nodes > MOST_NODES {

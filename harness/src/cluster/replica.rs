@@ -11,6 +11,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use futures::future::{join_all, select_all};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
@@ -35,8 +36,10 @@ pub(crate) struct Replica {
     pub node: Node,
     /// The network in which it lives.
     namespace: OwnedFd,
-    program: PathBuf,
-    arguments: Vec<String>,
+    /// The program and its arguments.
+    line: Vec<String>,
+    /// The same of what runs beside it; empty if nothing does.
+    beside: Vec<String>,
     env: BTreeMap<String, String>,
     pub log: PathBuf,
     /// The folder of its disk.
@@ -127,24 +130,22 @@ impl Replica {
         disk: Option<Disk>,
         crashes: &Crashes,
     ) -> Result<Replica, ClusterError> {
-        let Start { node, line, env, files, log, data, events: _ } = start;
+        let Start { node, line, beside, env, files, log, data, events: _ } = start;
         for (path, text) in files {
             system::lay(&path, &text).map_err(|cause| ClusterError::Folder { path, cause })?;
         }
-        let mut line = line.into_iter();
-        let program = PathBuf::from(line.next().unwrap_or_default());
-        let arguments: Vec<String> = line.collect();
-        let child = spawn(&node, &program, &arguments, &env, &log, &namespace)?;
+        let children = spawn_all(&node, [&line, &beside], &env, &log, &namespace)?;
         let excuses = Arc::new(AtomicUsize::new(0));
-        let life = Life::supervised(child, &node, &log, &excuses, crashes);
+        let life = Life::supervised(children, &node, &log, &excuses, crashes);
         let paused = Arc::default();
-        Ok(Replica { node, namespace, program, arguments, env, log, data, disk, life, excuses, paused })
+        Ok(Replica { node, namespace, line, beside, env, log, data, disk, life, excuses, paused })
     }
 
     /// Starts its next life. The last one has ended.
     pub(crate) fn restart(&mut self, crashes: &Crashes) -> Result<(), ClusterError> {
-        let child = spawn(&self.node, &self.program, &self.arguments, &self.env, &self.log, &self.namespace)?;
-        self.life = Life::supervised(child, &self.node, &self.log, &self.excuses, crashes);
+        let lines: [&[String]; 2] = [&self.line, &self.beside];
+        let children = spawn_all(&self.node, lines, &self.env, &self.log, &self.namespace)?;
+        self.life = Life::supervised(children, &self.node, &self.log, &self.excuses, crashes);
         self.set_paused(false);
         Ok(())
     }
@@ -206,7 +207,7 @@ impl Replica {
 
     /// Gives its next lives more arguments.
     pub(crate) fn add_arguments(&mut self, more: Vec<String>) {
-        self.arguments.extend(more);
+        self.line.extend(more);
     }
 
     /// Waits until it was reaped.
@@ -245,16 +246,24 @@ impl Drop for Life {
 }
 
 impl Life {
-    fn supervised(mut child: Child, node: &Node, log: &Path, excuses: &Arc<AtomicUsize>, crashes: &Crashes) -> Life {
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
-        let pid = pid.expect("a child that was not waited for has a number");
+    /// The life of these processes, of which the first leads the group. It ends with the first that ends.
+    fn supervised(
+        mut children: Vec<Child>,
+        node: &Node,
+        log: &Path,
+        excuses: &Arc<AtomicUsize>,
+        crashes: &Crashes,
+    ) -> Life {
+        let pid = number(&children[0]);
         let condemned = Arc::new(AtomicBool::new(false));
         let (tell, ended) = watch::channel(None);
         let (name, log, crashes, sentence) =
             (node.name.clone(), log.to_owned(), Arc::clone(crashes), Arc::clone(&condemned));
         let excuses = Arc::clone(excuses);
         tokio::spawn(async move {
-            let status = match child.wait().await {
+            let ends = children.iter_mut().map(|child| Box::pin(child.wait()));
+            let (first, which, others) = select_all(ends).await;
+            let status = match first {
                 Ok(status) => status,
                 Err(error) => {
                     tracing::error!("{name} cannot be waited for: {error}");
@@ -263,9 +272,18 @@ impl Life {
             };
             let killed_by_us = sentence.load(Ordering::SeqCst) && status.signal() == Some(Signal::SIGKILL as i32);
             if !killed_by_us && excuses.load(Ordering::SeqCst) == 0 {
-                let crash = Crash { node: name, status: describe(status), log: last_lines(&log) };
+                let whose = if which == 0 { "" } else { "what runs beside it: " };
+                let status = format!("{whose}{}", describe(status));
+                let crash = Crash { node: name, status, log: last_lines(&log) };
                 tracing::warn!("{} died: {}", crash.node, crash.status);
                 crashes.lock().expect("no holder panics").push(crash);
+            }
+            if !others.is_empty() {
+                // It leads the group, whose number is not given away as long as anybody is in it.
+                if let Err(error) = killpg(pid, Signal::SIGKILL) {
+                    tracing::debug!("process group {pid}: {error}");
+                }
+                join_all(others).await;
             }
             tell.send_replace(Some(status));
         });
@@ -273,14 +291,40 @@ impl Life {
     }
 }
 
-fn spawn(
+/// Starts a node's process, and what runs beside it if anything does, in one group.
+fn spawn_all(
     node: &Node,
-    program: &Path,
-    arguments: &[String],
+    [own, beside]: [&[String]; 2],
     env: &BTreeMap<String, String>,
     log: &Path,
     namespace: &OwnedFd,
+) -> Result<Vec<Child>, ClusterError> {
+    let own = spawn(node, own, env, log, namespace, 0)?;
+    if beside.is_empty() {
+        return Ok(vec![own]);
+    }
+    let group = number(&own);
+    match spawn(node, beside, env, log, namespace, group.as_raw()) {
+        Ok(beside) => Ok(vec![own, beside]),
+        Err(error) => {
+            if let Err(again) = killpg(group, Signal::SIGKILL) {
+                tracing::debug!("{}: {again}", node.name);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Starts one process, in that group; in one of its own if that is 0.
+fn spawn(
+    node: &Node,
+    line: &[String],
+    env: &BTreeMap<String, String>,
+    log: &Path,
+    namespace: &OwnedFd,
+    group: i32,
 ) -> Result<Child, ClusterError> {
+    let (program, arguments) = line.split_first().expect("a command line begins with a program");
     let unusable = |cause: std::io::Error| ClusterError::Folder { path: log.to_owned(), cause };
     let output = OpenOptions::new().create(true).append(true).open(log).map_err(unusable)?;
     let errors = output.try_clone().map_err(unusable)?;
@@ -289,9 +333,14 @@ fn spawn(
     command.current_dir(log.parent().expect("a log lies in its node's folder"));
     // No PR_SET_PDEATHSIG: it fires when the *thread* that spawned the child ends, and a runtime ends idle threads.
     // The sandbox's pid namespace kills replicas whose harness is gone.
-    command.args(arguments).envs(env).stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
+    command.args(arguments).envs(env).stdin(Stdio::null()).stdout(output).stderr(errors).process_group(group);
     enter_namespace(&mut command, namespace.as_fd());
-    command.spawn().map_err(|cause| ClusterError::Spawn { node: node.name.clone(), program: program.to_owned(), cause })
+    command.spawn().map_err(|cause| ClusterError::Spawn { node: node.name.clone(), program: program.into(), cause })
+}
+
+fn number(child: &Child) -> Pid {
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
+    pid.expect("a child that was not waited for has a number")
 }
 
 /// How a process ended, for people.

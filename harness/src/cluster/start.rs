@@ -29,6 +29,8 @@ pub(crate) struct Start {
     pub node: Node,
     /// The program and its arguments.
     pub line: Vec<String>,
+    /// The same of what runs beside it; empty if nothing does.
+    pub beside: Vec<String>,
     pub env: BTreeMap<String, String>,
     /// What it finds at its first start: paths, and what is there.
     pub files: Vec<(PathBuf, String)>,
@@ -60,12 +62,13 @@ fn start(spec: &Spec, home: &Home, id: NodeId, addresses: &[Ipv4Addr], seed: u64
     let place =
         Place { grudge, id: id.0, addresses, home: folder, data: &data, events: &events, seed, bugs: &spec.bugs };
     let line = spec.system.command_line(&place);
+    let beside = spec.system.beside_line(&place);
     let client_address = SocketAddr::from((*address, spec.system.client_port));
     let node = Node { name: id.to_string(), id, address: IpAddr::V4(*address), client_address };
     let mut env = spec.system.environment(&place);
     env.extend(spec.env.clone());
     let files = spec.system.files(&place);
-    Start { node, line, env, files, log: folder.join("log"), data, events }
+    Start { node, line, beside, env, files, log: folder.join("log"), data, events }
 }
 
 /// A folder of the run, made if it is missing.

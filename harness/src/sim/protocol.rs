@@ -71,6 +71,7 @@ impl Protocol for znode::Replica {
 /// There is no such system, or it is not ours.
 pub(super) fn node(spec: &Spec) -> Result<NodeArgs, Failure> {
     let system = spec.system.system()?;
+    system.spans(spec.nodes)?;
     system.accept(&spec.bugs)?;
     spec.check_faults(Arena::Simulation, system.replica)?;
     let addresses: Vec<Ipv4Addr> =

@@ -37,6 +37,16 @@ pub enum SystemError {
         /// All of its bugs, with commas.
         known: String,
     },
+    /// It cannot have so many nodes.
+    #[error("system `{system}` has at most {most} node{s}, not {nodes}", s = if *most == 1 { "" } else { "s" })]
+    Nodes {
+        /// The system.
+        system: String,
+        /// How many it can have.
+        most: usize,
+        /// How many were asked for.
+        nodes: usize,
+    },
     /// Something is not on this machine.
     #[error("system `{system}` needs {file}, which is not on this machine: {install}", file = file.display())]
     Missing {

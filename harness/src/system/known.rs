@@ -3,14 +3,22 @@
 use std::fs;
 use std::path::{self, Path};
 
+use serde::Deserialize as _;
+use serde::de::Error as _;
+use toml::Spanned;
+use toml::de::{DeTable, Deserializer, Error};
+
 use super::{System, SystemError};
 
 /// What is known without any file on the machine.
-const BUILT_IN: [&str; 5] = [
+const BUILT_IN: [&str; 8] = [
     include_str!("../../../nodes/systems/raft.toml"),
     include_str!("../../../nodes/systems/zab.toml"),
     include_str!("../../../nodes/systems/etcd.toml"),
+    include_str!("../../../nodes/systems/etcd-3.5.1.toml"),
     include_str!("../../../nodes/systems/zookeeper.toml"),
+    include_str!("../../../nodes/systems/redis.toml"),
+    include_str!("../../../nodes/systems/redis-sentinel.toml"),
     include_str!("../../../nodes/systems/rnacos.toml"),
 ];
 
@@ -20,7 +28,7 @@ impl System {
     pub fn all() -> Vec<System> {
         BUILT_IN
             .iter()
-            .map(|text| toml::from_str(text).expect("nodes/systems/*.toml are read by a test, so they parse"))
+            .map(|text| system(text).expect("nodes/systems/*.toml are read by a test, so they parse"))
             .collect()
     }
 
@@ -50,7 +58,7 @@ impl System {
     /// # Errors
     /// It makes no sense; the error names the line.
     pub fn parse(file: &Path, text: &str) -> Result<System, SystemError> {
-        let mut system: System = toml::from_str(text).map_err(|error| wrong(file, &error))?;
+        let mut system = system(text).map_err(|error| wrong(file, &error))?;
         system.check_speech().map_err(|error| wrong(file, &error))?;
         let here = file.parent().unwrap_or(Path::new(""));
         let here = path::absolute(here.join(".")).map_err(|error| wrong(file, &error))?;
@@ -59,6 +67,31 @@ impl System {
         }
         Ok(system)
     }
+}
+
+/// What a file describes. What it does not say is as in the system that it is `like`.
+fn system(text: &str) -> Result<System, Error> {
+    let described = || {
+        let mut table = DeTable::parse(text)?;
+        if let Some(like) = table.get_mut().remove("like") {
+            for (key, value) in alike(like.get_ref().as_str().unwrap_or_default())? {
+                table.get_mut().entry(key).or_insert(value);
+            }
+        }
+        System::deserialize(Deserializer::from(table))
+    };
+    described().map_err(|mut error: Error| {
+        error.set_input(Some(text));
+        error
+    })
+}
+
+/// What the file says of the built-in system of that name.
+fn alike(name: &str) -> Result<DeTable<'static>, Error> {
+    let mut tables = BUILT_IN.iter().filter_map(|text| DeTable::parse(text).ok()).map(Spanned::into_inner);
+    let is_it = |table: &DeTable<'_>| table.get("name").is_some_and(|it| it.get_ref().as_str() == Some(name));
+    let table = tables.find(|table| is_it(table) && !table.contains_key("like"));
+    table.ok_or_else(|| Error::custom(format!("`like = \"{name}\"`: there is no such system with a whole description")))
 }
 
 fn wrong(file: &Path, cause: &dyn std::fmt::Display) -> SystemError {
@@ -92,8 +125,24 @@ mod tests {
     #[test]
     fn an_unknown_system_is_answered_with_those_known() {
         let error = System::named("paxos").expect_err("nobody knows it").to_string();
-        let wanted = "there is no system `paxos`; the systems known are: raft, zab, etcd, zookeeper";
+        let wanted = "there is no system `paxos`; the systems known are: raft, zab, etcd, etcd-3.5.1, zookeeper, redis, redis-sentinel, rnacos; ";
         assert!(error.starts_with(wanted), "{error}");
+    }
+
+    #[test]
+    fn a_system_like_another_differs_in_what_its_file_says() {
+        let [old, new] = ["etcd", "etcd-3.5.1"].map(|name| System::named(name).expect("built in"));
+        assert_eq!(
+            System { name: old.name, about: old.about, needs: old.needs, environment: old.environment, ..new.clone() },
+            System::named("etcd").expect("built in")
+        );
+        let path = Path::new("x.toml");
+        let mine = System::parse(path, "like = 'etcd'\nname = 'x'\nclient-port = 7\n").expect("the rest is etcd's");
+        assert_eq!((mine.client_port, mine.command), (7, new.command));
+        let error = System::parse(path, "like = 'etcd'\nname = 'x'\nclient-port = 'x'\n").expect_err("no port");
+        assert!(error.to_string().contains("line 3, column 15"), "{error}");
+        let error = System::parse(path, "like = 'paxos'\nname = 'x'").expect_err("nobody knows it");
+        assert!(error.to_string().contains("`like = \"paxos\"`: there is no such system"), "{error}");
     }
 
     #[test]

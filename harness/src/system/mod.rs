@@ -7,12 +7,17 @@
 //! |---|---|
 //! | `{grudge}` | the path of this binary |
 //! | `{id}` `{ip}` `{seed}` | the node's number, address and seed |
+//! | `{first-ip}` | the address of the first node |
+//! | `{majority}` | how many nodes are more than half of them |
 //! | `{data}` | the folder of its disk: what must outlive a process lies below it |
 //! | `{home}` | the folder that holds its disk and its log; there is room for its configuration |
 //! | `{events}` | the file in which a replica of ours writes its events down |
 //! | `{here}` (in `command` and `client`) | the folder of the file that describes the system |
 //! | `{peers}` | `each-peer` once for every node of the cluster, with `{peer-id}` and `{peer-ip}`: so many arguments in the place of a whole one, or with `join-peers` one text anywhere |
+//! | `{later}` | the text `later` in every node but the first, where it is nothing: how the others find it |
 //! | `{bugs}` (a whole argument) | `each-bug` once for every planted bug that is on, with `{bug}` |
+//!
+//! A file that says `like = "etcd"` is that system but for what it says itself.
 
 mod error;
 mod known;
@@ -34,6 +39,7 @@ use jiff::fmt::serde::unsigned_duration::friendly::compact;
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
+use crate::net::MOST_NODES;
 use crate::spec::kebab;
 
 pub use error::SystemError;
@@ -71,9 +77,16 @@ pub struct System {
     pub leader: Option<Leader>,
     /// The port on which each node serves clients.
     pub client_port: u16,
+    /// How many nodes it has.
+    #[serde(default)]
+    pub nodes: Nodes,
     /// The command line that starts one node, with placeholders.
     #[serde(deserialize_with = "line")]
     pub command: Vec<String>,
+    /// A second command line, if a node is two processes: they are paused and killed together, and neither goes on
+    /// when the other has ended. The first is what faults of a single process hit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<String>,
     /// What is added to the environment of each node, with placeholders.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
@@ -93,6 +106,9 @@ pub struct System {
     /// What stands between the texts of all nodes, if they are one text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join_peers: Option<String>,
+    /// A text that every node but the first has.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub later: String,
     /// The arguments that switch one planted bug on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub each_bug: Vec<String>,
@@ -105,6 +121,32 @@ pub struct System {
     /// Which replica of ours it is, if it is one: it writes its events down, and halts at points of its protocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replica: Option<command::Protocol>,
+}
+
+/// How many nodes a system has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Nodes {
+    /// If nothing is said of it.
+    #[serde(default = "usual")]
+    pub usual: usize,
+    /// At most.
+    #[serde(default = "most")]
+    pub most: usize,
+}
+
+impl Default for Nodes {
+    fn default() -> Nodes {
+        Nodes { usual: usual(), most: most() }
+    }
+}
+
+fn usual() -> usize {
+    5
+}
+
+fn most() -> usize {
+    MOST_NODES
 }
 
 /// How the members of a running cluster are changed.
@@ -140,6 +182,17 @@ fn line<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Er
 }
 
 impl System {
+    /// Whether it can have so many nodes.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn spans(&self, nodes: usize) -> Result<(), SystemError> {
+        match nodes <= self.nodes.most {
+            true => Ok(()),
+            false => Err(SystemError::Nodes { system: self.name.clone(), most: self.nodes.most, nodes }),
+        }
+    }
+
     /// Whether it can be started with all of these bugs.
     ///
     /// # Errors
@@ -173,6 +226,15 @@ pub(super) mod tests {
     pub(in crate::system) fn system(lines: &str) -> System {
         let text = format!("name = 'x'\nabout = 'x'\nprotocol = 'etcd'\nclient-port = 1\ncommand = ['x']\n{lines}");
         toml::from_str(&text).expect(lines)
+    }
+
+    #[test]
+    fn a_system_says_how_many_nodes_it_has() {
+        assert_eq!(system("").nodes, Nodes { usual: 5, most: MOST_NODES });
+        let redis = System::named("redis").expect("built in");
+        assert_eq!((redis.nodes.usual, redis.spans(1)), (1, Ok(())));
+        let error = redis.spans(3).expect_err("it is one server").to_string();
+        assert_eq!(error, "system `redis` has at most 1 node, not 3");
     }
 
     #[test]

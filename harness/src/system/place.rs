@@ -33,6 +33,8 @@ impl Place<'_> {
         text.replace("{grudge}", &self.grudge.to_string_lossy())
             .replace("{id}", &self.id.to_string())
             .replace("{ip}", &self.addresses[index].to_string())
+            .replace("{first-ip}", &self.addresses[0].to_string())
+            .replace("{majority}", &(self.addresses.len() / 2 + 1).to_string())
             .replace("{home}", &self.home.to_string_lossy())
             .replace("{data}", &self.data.to_string_lossy())
             .replace("{events}", &self.events.to_string_lossy())

@@ -12,8 +12,18 @@ impl System {
     /// The command line that starts one node: the program and its arguments.
     #[must_use]
     pub fn command_line(&self, place: &Place<'_>) -> Vec<String> {
+        self.line(&self.command, place)
+    }
+
+    /// The command line of what runs beside it; empty if nothing does.
+    #[must_use]
+    pub fn beside_line(&self, place: &Place<'_>) -> Vec<String> {
+        self.line(&self.beside, place)
+    }
+
+    fn line(&self, command: &[String], place: &Place<'_>) -> Vec<String> {
         let mut line = Vec::new();
-        for argument in &self.command {
+        for argument in command {
             match argument.as_str() {
                 "{peers}" if self.join_peers.is_none() => line.extend(place.peers(&self.each_peer)),
                 "{bugs}" => {
@@ -41,9 +51,10 @@ impl System {
 
     /// A text with everything in the place of its placeholders.
     fn fill(&self, text: &str, place: &Place<'_>) -> String {
+        let text = text.replace("{later}", if place.id == 1 { "" } else { &self.later });
         match &self.join_peers {
             Some(between) => place.fill(&text.replace("{peers}", &place.peers(&self.each_peer).join(between))),
-            None => place.fill(text),
+            None => place.fill(&text),
         }
     }
 }
@@ -108,6 +119,16 @@ mod tests {
         let config = &files[Path::new("run/n2/zoo.cfg")];
         assert!(config.contains("\nserver.1=10.42.0.1:2888:3888\nserver.2=10.42.0.2:2888:3888\n"), "{config}");
         assert!(config.contains("\ndataDir=run/n2/data\n"), "{config}");
+
+        let sentinel = System::named("redis-sentinel").expect("built in");
+        assert_eq!(sentinel.beside_line(&place()), ["redis-sentinel", "run/n2/data/sentinel.conf"]);
+        let config = |id| {
+            let files = sentinel.files(&Place { id, ..place() }).into_iter();
+            files.map(|(path, text)| (path.to_string_lossy().into_owned(), text)).collect::<BTreeMap<_, _>>()
+        };
+        assert!(config(2)["run/n2/data/redis.conf"].ends_with("\nreplicaof 10.42.0.1 6379\n"), "{:?}", config(2));
+        assert!(!config(1)["run/n2/data/redis.conf"].contains("replicaof"), "{:?}", config(1));
+        assert!(config(2)["run/n2/data/sentinel.conf"].contains("monitor grudge 10.42.0.1 6379 2\n"));
 
         let all = system("each-peer = ['{peer-ip}']\njoin-peers = ' '\nenvironment = { ALL = '{id} of {peers}' }");
         assert_eq!(all.environment(&place())["ALL"], "2 of 10.42.0.1 10.42.0.2");

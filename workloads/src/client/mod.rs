@@ -8,6 +8,7 @@ pub mod http;
 mod leader;
 mod membership;
 mod names;
+pub(crate) mod redis;
 mod stop;
 mod tasks;
 mod work;
