@@ -1,6 +1,6 @@
 //! A suite: many tests on real processes, as one file says them, run under one budget of time, with one answer.
 //!
-//! [`file`] reads it and resolves every test, down to the seed, before anything is run; [`shard`] takes this machine's
+//! [`mod@file`] reads it and resolves every test, down to the seed, before anything is run; [`shard`] takes this machine's
 //! share; [`run`] runs them, each by a `grudge test` of its own; what came of it is a [`report`], for people on the
 //! [terminal](table) and on a CI's [page](markdown), and for its [server](junit).
 //!
