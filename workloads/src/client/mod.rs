@@ -9,6 +9,7 @@ mod leader;
 mod membership;
 mod names;
 pub(crate) mod redis;
+mod session;
 mod stop;
 mod tasks;
 mod work;

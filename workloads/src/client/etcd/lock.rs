@@ -41,7 +41,7 @@ impl Lock {
         if let Some(lease) = self.lease {
             return Ok(lease);
         }
-        let ttl = session.ttl();
+        let ttl = session.target().ttl;
         let seconds = i64::try_from(ttl.as_millis().div_ceil(1000)).unwrap_or(i64::MAX).max(1);
         let mut client = session.lease()?;
         let request = LeaseGrantRequest { ttl: seconds, id: 0 };

@@ -1,10 +1,8 @@
-//! One connection, which dies at the first doubt.
+//! One connection, and what is asked of it.
 
 use std::future::Future;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::{Instant, timeout, timeout_at};
 use tonic::{Response, Status};
 
 use super::link::Link;
@@ -14,50 +12,34 @@ use super::pb::kv_client::KvClient;
 use super::pb::lease_client::LeaseClient;
 use super::pb::maintenance_client::MaintenanceClient;
 use super::role;
-use crate::client::Effect;
-use crate::client::adapter::Conversation;
+use crate::client::session::{self, Live};
 use crate::client::tasks::{Spawner, Tasks};
-use crate::client::{Role, Target};
+use crate::client::{Effect, Role, Target};
 
-/// A connection with a deadline for each operation.
-pub(crate) struct Session {
-    live: Option<Live>,
-    target: Target,
-    deadline: Instant,
-}
+/// A session with one server.
+pub(crate) type Session = session::Session<Channel>;
 
-struct Live {
+/// A connection with what lives on it.
+pub(crate) struct Channel {
     link: Link,
     origin: http::Uri,
     tasks: Tasks,
 }
 
 #[async_trait]
-impl Conversation for Session {
+impl Live for Channel {
     type Stop = Stop;
 
-    async fn open(target: &Target) -> Result<Session, String> {
+    async fn open(target: &Target) -> Result<Channel, String> {
         let tasks = Tasks::default();
         let origin = format!("http://{}", target.address).parse().map_err(|_| "bad-address".to_owned())?;
-        let link = match timeout(target.timeout, Link::open(target.address, &tasks.spawner())).await {
-            Ok(Ok(link)) => link,
-            Ok(Err(error)) => return Err(error.kind().to_string().replace(' ', "-")),
-            Err(_) => return Err("connect-timeout".to_owned()),
-        };
-        let deadline = Instant::now() + target.timeout;
-        Ok(Session { live: Some(Live { link, origin, tasks }), target: target.clone(), deadline })
+        let link = Link::open(target.address, &tasks.spawner()).await;
+        let link = link.map_err(|error| error.kind().to_string().replace(' ', "-"))?;
+        Ok(Channel { link, origin, tasks })
     }
 
-    fn begin(&mut self) {
-        self.deadline = Instant::now() + self.target.timeout;
-    }
-
-    fn alive(&self) -> bool {
-        self.live.as_ref().is_some_and(|live| !live.link.is_closed())
-    }
-
-    async fn close(&mut self) {
-        self.end();
+    fn is_well(&self) -> bool {
+        !self.link.is_closed()
     }
 
     async fn role(target: &Target) -> Result<Role, String> {
@@ -66,42 +48,29 @@ impl Conversation for Session {
 }
 
 impl Session {
-    /// How long a lease shall live.
-    pub(super) fn ttl(&self) -> Duration {
-        self.target.ttl
-    }
-
-    /// Drops the connection and everything that was still to be sent on it.
-    pub(super) fn end(&mut self) {
-        self.live = None;
-    }
-
     pub(super) fn kv(&mut self) -> Result<KvClient<Link>, Stop> {
-        self.live().map(|live| KvClient::with_origin(live.link.clone(), live.origin.clone()))
+        self.channel().map(|on| KvClient::with_origin(on.link.clone(), on.origin.clone()))
     }
 
     pub(super) fn lease(&mut self) -> Result<LeaseClient<Link>, Stop> {
-        self.live().map(|live| LeaseClient::with_origin(live.link.clone(), live.origin.clone()))
+        self.channel().map(|on| LeaseClient::with_origin(on.link.clone(), on.origin.clone()))
     }
 
     pub(super) fn cluster(&mut self) -> Result<ClusterClient<Link>, Stop> {
-        self.live().map(|live| ClusterClient::with_origin(live.link.clone(), live.origin.clone()))
+        self.channel().map(|on| ClusterClient::with_origin(on.link.clone(), on.origin.clone()))
     }
 
     pub(super) fn maintenance(&mut self) -> Result<MaintenanceClient<Link>, Stop> {
-        self.live().map(|live| MaintenanceClient::with_origin(live.link.clone(), live.origin.clone()))
+        self.channel().map(|on| MaintenanceClient::with_origin(on.link.clone(), on.origin.clone()))
     }
 
     /// Spawns tasks that end with this session.
     pub(super) fn spawner(&mut self) -> Result<Spawner, Stop> {
-        self.live().map(|live| live.tasks.spawner())
+        self.channel().map(|on| on.tasks.spawner())
     }
 
-    fn live(&mut self) -> Result<&Live, Stop> {
-        if !self.alive() {
-            self.live = None;
-        }
-        self.live.as_ref().ok_or(Stop::Unsent)
+    fn channel(&mut self) -> Result<&mut Channel, Stop> {
+        self.live().ok_or(Stop::Unsent)
     }
 
     /// Makes one request and waits for its answer.
@@ -110,14 +79,7 @@ impl Session {
         effect: Effect,
         request: impl Future<Output = Result<Response<T>, Status>> + Send,
     ) -> Result<T, Stop> {
-        let stop = match timeout_at(self.deadline, request).await {
-            Ok(Ok(response)) => return Ok(response.into_inner()),
-            Ok(Err(status)) => Stop::of(effect, status),
-            Err(_) => Stop::Deadline(effect),
-        };
-        if stop.kills() {
-            self.end();
-        }
-        Err(stop)
+        let answer = async { request.await.map(Response::into_inner).map_err(|status| Stop::of(effect, status)) };
+        self.answer(effect, answer).await
     }
 }

@@ -66,7 +66,9 @@ impl Calls<Session> for Register {
 }
 
 async fn step(session: &mut Session, call: &Call, effect: Effect, with: &Fillings<'_>) -> Result<(Said, Answer), Stop> {
-    let request = call.filled(&session.host(), with).ok_or_else(|| Stop::Refused("bad-request".to_owned()))?;
+    let request = call
+        .filled(&session.target().address.to_string(), with)
+        .ok_or_else(|| Stop::Refused("bad-request".to_owned()))?;
     let answer = session.step(effect, request).await?;
     Ok((meaning(call, effect, &answer)?, answer))
 }

@@ -1,4 +1,4 @@
-//! One connection, which dies at the first doubt.
+//! One connection, and how a request goes over it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{timeout, timeout_at};
 
 use super::line::Line;
-use crate::client::adapter::Conversation;
+use crate::client::session::{self, Live};
 use crate::client::stop::Stop;
 use crate::client::tasks::Tasks;
 use crate::client::{Asks, Connect as _, Effect, Role, Target};
@@ -22,15 +22,11 @@ use crate::client::{Asks, Connect as _, Effect, Role, Target};
 /// More than any answer about a register.
 const LONGEST: usize = 16 << 20;
 
-/// A connection with a deadline for each operation.
-pub(crate) struct Session {
-    live: Option<Live>,
-    address: SocketAddr,
-    timeout: Duration,
-    deadline: Instant,
-}
+/// A session with one server.
+pub(crate) type Session = session::Session<Wire>;
 
-struct Live {
+/// A connection on which requests follow one another.
+pub(crate) struct Wire {
     sender: SendRequest<String>,
     _tasks: Tasks,
 }
@@ -42,60 +38,66 @@ pub(super) struct Answer {
     pub body: Vec<u8>,
 }
 
-impl Session {
-    /// Connects to that address.
-    pub(super) async fn connect(address: SocketAddr, patience: Duration) -> Result<Session, String> {
-        let tasks = Tasks::default();
+#[async_trait]
+impl Live for Wire {
+    type Stop = Stop;
+
+    async fn open(target: &Target) -> Result<Wire, String> {
+        Wire::to(target.address).await
+    }
+
+    fn is_well(&self) -> bool {
+        !self.sender.is_closed()
+    }
+
+    async fn role(target: &Target) -> Result<Role, String> {
+        Asks::default().role(target).await
+    }
+}
+
+impl Wire {
+    async fn to(address: SocketAddr) -> Result<Wire, String> {
         let connected = async {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
             handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)
         };
-        let (sender, connection) = match timeout(patience, connected).await {
-            Ok(Ok(connected)) => connected,
-            Ok(Err(error)) => return Err(error.kind().to_string().replace(' ', "-")),
-            Err(_) => return Err("connect-timeout".to_owned()),
-        };
+        let connected = connected.await.map_err(|error: std::io::Error| error.kind().to_string().replace(' ', "-"));
+        let (sender, connection) = connected?;
+        let tasks = Tasks::default();
         tasks.spawner().spawn(async move {
             // How the connection ended is told to each request that was on it.
             let _ = connection.await;
         });
-        let live = Some(Live { sender, _tasks: tasks });
-        Ok(Session { live, address, timeout: patience, deadline: Instant::now() + patience })
+        Ok(Wire { sender, _tasks: tasks })
     }
+}
 
-    /// Who is asked, as a request has it.
-    pub(super) fn host(&self) -> String {
-        self.address.to_string()
-    }
-
+impl Session {
     /// Makes one request and waits for its answer.
     pub(super) async fn step(&mut self, effect: Effect, request: Request<String>) -> Result<Answer, Stop> {
-        let Some(live) = &mut self.live else { return Err(Stop::Unsent) };
-        let stop = match timeout_at(self.deadline, exchange(&mut live.sender, effect, request)).await {
-            Ok(Ok((answer, Lives::On))) => return Ok(answer),
-            Ok(Ok((answer, Lives::No))) => {
-                self.live = None;
-                return Ok(answer);
-            }
-            Ok(Err(stop)) => stop,
-            Err(_) => Stop::Deadline(effect),
-        };
-        if stop.kills() {
-            self.live = None;
+        let deadline = self.deadline();
+        let wire = self.live().ok_or(Stop::Unsent)?;
+        let answered = timeout_at(deadline, exchange(&mut wire.sender, effect, request)).await;
+        let (answer, lives) = self.settled(answered.unwrap_or(Err(Stop::Deadline(effect))))?;
+        if let Lives::No = lives {
+            self.end();
         }
-        Err(stop)
+        Ok(answer)
     }
 }
 
 /// Makes a request that changes nothing on a connection of its own; the body of an answer that is a success.
 pub(in crate::client) async fn ask(address: SocketAddr, patience: Duration, line: &Line) -> Result<Vec<u8>, String> {
-    let mut session = Session::connect(address, patience).await?;
     let mut request = Request::new(String::new());
     *request.method_mut() = line.method.clone();
     *request.uri_mut() = line.path.parse().map_err(|_| "bad-request")?;
-    request.headers_mut().insert(HOST, session.host().parse().map_err(|_| "bad-request")?);
-    let answer = session.step(Effect::None, request).await.map_err(Stop::token)?;
+    request.headers_mut().insert(HOST, address.to_string().parse().map_err(|_| "bad-request")?);
+    let asked = async {
+        let mut wire = Wire::to(address).await?;
+        exchange(&mut wire.sender, Effect::None, request).await.map_err(Stop::token)
+    };
+    let (answer, _) = timeout(patience, asked).await.unwrap_or_else(|_| Err("timeout".to_owned()))?;
     match answer.status {
         200..300 => Ok(answer.body),
         status => Err(format!("http-{status}")),
@@ -128,29 +130,4 @@ async fn exchange(
 fn is_last(response: &Response<Incoming>) -> bool {
     let says_so = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"close");
     response.version() == Version::HTTP_10 || response.headers().get_all(CONNECTION).iter().any(says_so)
-}
-
-#[async_trait]
-impl Conversation for Session {
-    type Stop = Stop;
-
-    async fn open(target: &Target) -> Result<Session, String> {
-        Session::connect(target.address, target.timeout).await
-    }
-
-    fn begin(&mut self) {
-        self.deadline = Instant::now() + self.timeout;
-    }
-
-    fn alive(&self) -> bool {
-        self.live.as_ref().is_some_and(|live| !live.sender.is_closed())
-    }
-
-    async fn close(&mut self) {
-        self.live = None;
-    }
-
-    async fn role(target: &Target) -> Result<Role, String> {
-        Asks::default().role(target).await
-    }
 }

@@ -56,7 +56,7 @@ pub(crate) struct Lock {
 
 impl Lock {
     async fn acquire(&mut self, session: &mut Session, key: &str) -> Result<Outcome, Stop> {
-        let life = session.ttl();
+        let life = session.target().ttl;
         let request = script(ACQUIRE, &[&of(LOCK, key), &of(FENCE, key)], &[milliseconds(life)]);
         let Some(token) = session.step::<Option<i64>>(Effect::Write, &request).await? else {
             return Ok(Outcome::fail("taken"));

@@ -47,7 +47,7 @@ impl Lock {
         let directory = format!("{ROOT}/{key}");
         make_directory(session, &directory).await?;
         // The last third of the time is left for taking the own znode back.
-        let give_up = session.deadline() - session.timeout() / 3;
+        let give_up = session.deadline() - session.target().timeout / 3;
         let own = create_own(session, &directory).await?;
         match wait_for_turn(session, &directory, &own.path, give_up).await {
             Ok(Turn::Mine) => {
