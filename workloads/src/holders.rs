@@ -6,22 +6,36 @@ use crate::operation::{Invocation, Outcome};
 /// The workers that have acquired a lock and have not begun to release it.
 #[derive(Debug, Default)]
 pub struct Holders {
-    /// With the lock; who acquired last comes last.
-    held: Vec<(Worker, Option<String>)>,
+    /// Who acquired last comes last.
+    held: Vec<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    worker: Worker,
+    lock: Option<String>,
+    /// Whether its holder has begun to do something with it.
+    used: bool,
 }
 
 impl Holders {
     /// A call begins.
     pub fn called(&mut self, worker: Worker, invocation: &Invocation) {
         if invocation.f == "release" {
-            self.forget(worker, invocation);
+            return self.forget(worker, invocation);
+        }
+        let own = |held: &&mut Held| held.worker == worker && held.lock == invocation.key;
+        if let Some(held) = self.held.iter_mut().find(own) {
+            held.used = true;
         }
     }
 
     /// A call has ended.
     pub fn ended(&mut self, worker: Worker, invocation: &Invocation, outcome: &Outcome) {
         match (invocation.f, outcome) {
-            ("acquire", Outcome::Ok { .. }) => self.held.push((worker, invocation.key.clone())),
+            ("acquire", Outcome::Ok { .. }) => {
+                self.held.push(Held { worker, lock: invocation.key.clone(), used: false });
+            }
             ("acquire", _) | (_, Outcome::Ok { .. }) => {}
             // It was told that it holds no more, or knows nothing of it.
             (_, Outcome::Fail { .. } | Outcome::Info { .. }) => self.forget(worker, invocation),
@@ -30,17 +44,23 @@ impl Holders {
 
     /// Its client is gone, and what it held is nobody's or will be.
     pub fn gone(&mut self, worker: Worker) {
-        self.held.retain(|(holder, _)| *holder != worker);
+        self.held.retain(|held| held.worker != worker);
     }
 
     /// Who acquired last of those that hold.
     #[must_use]
     pub fn last(&self) -> Option<Worker> {
-        self.held.last().map(|(holder, _)| *holder)
+        self.held.last().map(|held| held.worker)
+    }
+
+    /// Who acquired last of those that have done nothing with their lock yet: they will, before they release.
+    #[must_use]
+    pub fn fresh(&self) -> Option<Worker> {
+        self.held.iter().rfind(|held| !held.used).map(|held| held.worker)
     }
 
     fn forget(&mut self, worker: Worker, invocation: &Invocation) {
-        self.held.retain(|(holder, key)| *holder != worker || *key != invocation.key);
+        self.held.retain(|held| held.worker != worker || held.lock != invocation.key);
     }
 }
 
@@ -57,8 +77,9 @@ mod tests {
         {
             holders.ended(Worker(worker), &acquire(key), &outcome);
         }
-        assert_eq!(holders.last(), Some(Worker(1)));
+        assert_eq!((holders.last(), holders.fresh()), (Some(Worker(1)), Some(Worker(1))));
         holders.called(Worker(1), &Invocation::new("prove").on("b"));
+        assert_eq!(holders.fresh(), Some(Worker(0)), "the other has begun to use its lock");
         holders.ended(Worker(1), &Invocation::new("prove").on("b"), &Outcome::ok(2, None));
         assert_eq!(holders.last(), Some(Worker(1)));
         holders.called(Worker(1), &Invocation::new("release").on("b"));

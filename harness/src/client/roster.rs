@@ -57,7 +57,14 @@ impl Roster {
     /// Whom a fault of clients may mean.
     pub(crate) fn crew(&self) -> Crew {
         let free = (0..self.seats.len()).filter(|worker| self.seats[*worker].is_free()).collect();
-        Crew { free, holder: lock(&self.holders).last().map(|worker| worker.0) }
+        let holders = lock(&self.holders);
+        let holder = holders.fresh().or(holders.last());
+        Crew { free, holder: holder.map(|worker| worker.0) }
+    }
+
+    /// Whether a client holds a lock and has done nothing with it yet.
+    pub(crate) fn has_fresh_holder(&self) -> bool {
+        lock(&self.holders).fresh().is_some()
     }
 }
 

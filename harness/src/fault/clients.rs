@@ -20,20 +20,25 @@ use crate::cluster::replica::describe;
 /// How long a new client may take to say that it is there.
 const START: Duration = Duration::from_secs(10);
 
-/// How long a fault of a holder waits for somebody to hold a lock.
+/// How long a fault of a holder waits for somebody to hold a lock,
 const HELD: Duration = Duration::from_secs(2);
+/// and before that for one who has done nothing with it yet: one hit later may have nothing to do any more but release.
+const FRESH: Duration = Duration::from_millis(500);
 /// Between two looks at who does.
 const LOOK: Duration = Duration::from_millis(2);
 
 /// Waits until a client holds a lock, but not for long.
 pub(super) async fn until_held(clients: &Roster) {
-    let held = async {
-        while clients.crew().holder.is_none() {
-            sleep(LOOK).await;
-        }
-    };
     // Who waits in vain is told so where it is resolved whom the fault means.
-    let _ = timeout(HELD, held).await;
+    if timeout(FRESH, seen(|| clients.has_fresh_holder())).await.is_err() {
+        let _ = timeout(HELD, seen(|| clients.crew().holder.is_some())).await;
+    }
+}
+
+async fn seen(what: impl Fn() -> bool) {
+    while !what() {
+        sleep(LOOK).await;
+    }
 }
 
 /// What happens to one worker's client.

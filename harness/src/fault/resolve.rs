@@ -38,7 +38,7 @@ pub(crate) struct Situation<'a> {
 pub(crate) struct Crew {
     /// The workers whose clients live, and on which no fault is.
     pub free: Vec<usize>,
-    /// The worker that has last acquired a lock and has not begun to release it.
+    /// The worker that has last acquired a lock and not begun to release it, and nothing else with it if there is one.
     pub holder: Option<usize>,
 }
 

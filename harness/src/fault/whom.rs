@@ -53,8 +53,8 @@ pub enum Workers {
     One,
     /// All of them.
     All,
-    /// The last that has acquired a lock and has not begun to release it, as far as it knows itself; if nobody holds
-    /// one, whoever is next within two seconds.
+    /// The last that has acquired a lock and done nothing with it yet, as far as it knows itself; if there is none for
+    /// half a second, the last that has not begun to release it, or whoever is next within two seconds.
     Holder,
     /// Exactly these, by their numbers from 0.
     Numbers(Vec<usize>),
