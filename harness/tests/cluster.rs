@@ -272,7 +272,7 @@ async fn heal_all() {
 async fn line_in_a_log() {
     let mut fixture = five().await;
     let sign = |nth| Sign { what: Seen::Log("born".to_owned()), node: None, nth };
-    let (first, third) = (fixture.cluster.sight(&sign(1)), fixture.cluster.sight(&sign(3)));
+    let (first, third) = (fixture.cluster.known().sight(&sign(1)), fixture.cluster.known().sight(&sign(3)));
     let active = fixture.start(Fault::Kill(nodes(&["n4"]))).await;
     fixture.stop(active).await;
     let patience = Duration::from_secs(30);

@@ -276,7 +276,7 @@ fn run(lab: &Lab, time: Duration) -> Run {
     let workload = registry::find("register", System::named("raft").expect("built in").speech(), &options);
     let workload = workload.expect("registers are known");
     let peer = |node: &grudge::cluster::Node| Peer { node: node.name.clone(), address: node.client_address };
-    let cluster: Arc<[Peer]> = lab.fleet.nodes().iter().map(peer).collect();
+    let cluster: Arc<[Peer]> = lab.fleet.known().nodes().iter().map(peer).collect();
     let target = |node: &grudge::cluster::Node| Target {
         node: node.name.clone(),
         address: node.client_address,
@@ -289,7 +289,7 @@ fn run(lab: &Lab, time: Duration) -> Run {
     Run {
         clients: Clients::Tasks(Arc::clone(&workload.connect)),
         workload,
-        targets: lab.fleet.nodes().iter().map(target).collect(),
+        targets: lab.fleet.known().nodes().iter().map(target).collect(),
         concurrency: 6,
         agenda: Agenda::scripted(&script),
         seed: 1,
@@ -298,7 +298,7 @@ fn run(lab: &Lab, time: Duration) -> Run {
         fail_fast: false,
         history: lab.dir.path().join("history.csv"),
         schedule: lab.dir.path().join("schedule.toml"),
-        events: lab.fleet.events(),
+        events: lab.fleet.known().events(),
     }
 }
 

@@ -1,13 +1,11 @@
 //! Where the cluster of a run lives: in namespaces of this machine, or on hosts.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use grudge_nodes::replica::NodeId;
 use ipnet::Ipv4Net;
 
 use crate::client::Roster;
-use crate::cluster::{self, Cluster, Node};
+use crate::cluster::{self, Cluster, Known};
 use crate::exit::Failure;
 use crate::fault::Arena;
 use crate::host::inventory::Inventory;
@@ -102,18 +100,11 @@ pub(super) enum Standing {
 }
 
 impl Standing {
-    pub(super) fn nodes(&self) -> &[Node] {
+    /// What is known of its nodes.
+    pub(super) fn known(&self) -> &Known {
         match self {
-            Standing::Cluster(cluster) => cluster.nodes(),
-            Standing::Fleet(fleet) => fleet.nodes(),
-        }
-    }
-
-    /// The files with what its nodes write down of their events.
-    pub(super) fn events(&self) -> Vec<(NodeId, PathBuf)> {
-        match self {
-            Standing::Cluster(cluster) => cluster.events(),
-            Standing::Fleet(fleet) => fleet.events(),
+            Standing::Cluster(cluster) => cluster.known(),
+            Standing::Fleet(fleet) => fleet.known(),
         }
     }
 

@@ -77,7 +77,7 @@ impl Prepared {
         };
         let cluster = session::up(ground.up(wanted), &mut stop).await?;
         let clients = clients(&spec, &system, &workload, &folder)?;
-        let targets = targets(&spec, cluster.nodes());
+        let targets = targets(&spec, cluster.known().nodes());
         if let Clients::Processes(roster) = &clients {
             let filled = roster.fill(&targets).await;
             filled
@@ -96,7 +96,7 @@ impl Prepared {
             fail_fast: spec.fail_fast,
             history: folder.history(),
             schedule: folder.schedule(),
-            events: cluster.events(),
+            events: cluster.known().events(),
         };
         let ran = run.execute(cluster.breakable(), stop).await;
         cluster.down().await;

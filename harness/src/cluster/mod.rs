@@ -4,6 +4,7 @@
 //! [`Cluster::start`], which lives with the faults in [`crate::fault`].
 
 mod error;
+mod known;
 pub(crate) mod lookout;
 pub(crate) mod ready;
 pub(crate) mod replica;
@@ -16,26 +17,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex as StdMutex};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{BoxFuture, join_all};
+use futures::future::join_all;
 use grudge_nodes::bugs::Bug;
 use grudge_nodes::replica::NodeId;
-use grudge_workloads::client::{Connect, Membership, Role};
+use grudge_workloads::client::{Connect, Membership};
 use grudge_workloads::registry;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 
 use crate::client::Roster;
 use crate::disk::Disk;
 use crate::fault::{FaultError, FaultKind, InForce};
-use crate::nemesis::Sign;
 use crate::net::{FilterPlace, MOST_NODES, Net, address};
 use crate::system::{self, System};
 pub use error::ClusterError;
+pub use known::Known;
 use replica::{Crashes, Replica};
 use start::{Home, Start, starts};
 use traps::Traps;
@@ -64,6 +65,14 @@ pub struct Spec {
     pub patience: Duration,
 }
 
+impl Spec {
+    /// Whether there is such a cluster of the system.
+    pub(crate) fn check(&self) -> Result<(), ClusterError> {
+        self.system.spans(self.nodes)?;
+        Ok(self.system.accept(&self.bugs)?)
+    }
+}
+
 /// One node, for those who talk to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
@@ -90,15 +99,9 @@ pub struct Crash {
 
 /// A running cluster. Dropped, it kills its processes.
 pub struct Cluster {
-    nodes: Vec<Node>,
-    pub(crate) connect: Arc<dyn Connect>,
+    pub(crate) known: Known,
     /// How long a node that was restarted has until it accepts clients.
     pub(crate) patience: Duration,
-    pub(crate) crashes: Crashes,
-    /// The nodes' logs, in their order.
-    logs: Vec<PathBuf>,
-    /// Where its nodes write their events down; nowhere if they are not ours.
-    events: Vec<PathBuf>,
     pub(crate) inner: Arc<Mutex<Inner>>,
 }
 
@@ -148,32 +151,24 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::up`]; also if they take effect in none of them.
     pub async fn up_with_rules_in(spec: Spec, places: &[FilterPlace]) -> Result<Cluster, ClusterError> {
-        spec.system.spans(spec.nodes)?;
-        spec.system.accept(&spec.bugs)?;
+        spec.check()?;
         spec.system.installed()?;
         if spec.nodes == 0 || spec.nodes > MOST_NODES {
             return Err(ClusterError::Size(spec.nodes));
         }
         let starts = starts(&spec, &homes(&spec)?);
         starts.iter().try_for_each(Start::make_folders)?;
-        let events = match spec.system.replica {
-            Some(_) => starts.iter().map(|start| start.events.clone()).collect(),
-            None => Vec::new(),
-        };
-        let logs = starts.iter().map(|start| start.log.clone()).collect();
-        let nodes: Vec<Node> = starts.iter().map(|start| start.node.clone()).collect();
+        let known = known(&starts, spec.system.replica.is_some(), &spec.connect);
         let trouble = spec.faults.contains(&FaultKind::Packets).then_some(spec.seed);
         let net = Net::up(spec.nodes, places, trouble).await?;
         let disks = match needs_layer(&spec.faults) {
             true => join_all(starts.iter().map(layer)).await.into_iter().map(|disk| disk.map(Some)).collect(),
             false => Ok(starts.iter().map(|_| None).collect()),
         };
-        let crashes: Crashes = Arc::new(StdMutex::new(Vec::new()));
         let members = Members::of(&spec.system);
-        let replicas = serving_replicas(starts, disks?, &net, &crashes, &spec).await?;
+        let replicas = serving_replicas(starts, disks?, &net, &known, spec.patience).await?;
         let inner = Inner { members, ..Inner::new(Some(net), replicas) };
-        let Spec { connect, patience, .. } = spec;
-        Ok(Cluster { nodes, connect, patience, crashes, logs, events, inner: Arc::new(Mutex::new(inner)) })
+        Ok(Cluster { known, patience: spec.patience, inner: Arc::new(Mutex::new(inner)) })
     }
 
     /// Starts one node of a cluster whose others are elsewhere, in the network of this process. Nothing is waited for.
@@ -190,11 +185,10 @@ impl Cluster {
         let disk = if needs_layer(faults) { Some(layer(&start).await?) } else { None };
         let network = PathBuf::from("/proc/self/ns/net");
         let namespace = File::open(&network).map_err(|cause| ClusterError::Folder { path: network, cause })?;
-        let crashes: Crashes = Arc::new(StdMutex::new(Vec::new()));
-        let (nodes, logs, events) = (vec![start.node.clone()], vec![start.log.clone()], vec![start.events.clone()]);
-        let replica = Replica::start(start, namespace.into(), disk, &crashes)?;
+        let known = known(std::slice::from_ref(&start), true, &connect);
+        let replica = Replica::start(start, namespace.into(), disk, &known.crashes)?;
         let inner = Arc::new(Mutex::new(Inner::new(None, vec![replica])));
-        Ok(Cluster { nodes, connect, patience, crashes, logs, events, inner })
+        Ok(Cluster { known, patience, inner })
     }
 
     /// Whether its nodes run and are not paused, in their order.
@@ -207,29 +201,16 @@ impl Cluster {
         self.inner.lock().await.clients = Some(clients);
     }
 
+    /// What is known of its nodes.
+    #[must_use]
+    pub fn known(&self) -> &Known {
+        &self.known
+    }
+
     /// The nodes, in order of their numbers.
     #[must_use]
     pub fn nodes(&self) -> &[Node] {
-        &self.nodes
-    }
-
-    /// The files in which the nodes write their events down, if they are replicas of ours.
-    #[must_use]
-    pub fn events(&self) -> Vec<(NodeId, PathBuf)> {
-        self.nodes.iter().map(|node| node.id).zip(self.events.iter().cloned()).collect()
-    }
-
-    /// How often a node has begun to lead, counted from now.
-    #[must_use]
-    pub fn leaders(&self) -> watch::Receiver<u64> {
-        lookout::begin(&self.nodes, self.events.clone(), Arc::clone(&self.connect))
-    }
-
-    /// Looks from now on until a sign is seen; answers at which node.
-    #[must_use]
-    pub fn sight(&self, sign: &Sign) -> BoxFuture<'static, String> {
-        let nodes = self.nodes.iter().cloned().zip(self.logs.iter().cloned());
-        sights::sight(sign.clone(), nodes, Arc::clone(&self.connect))
+        self.known.nodes()
     }
 
     /// Where the rules of a partition sit, if the network is ours.
@@ -241,14 +222,14 @@ impl Cluster {
     /// first.
     pub async fn leader(&self) -> Option<Node> {
         let inner = self.inner.lock().await;
-        let leaders = inner.leaders(self.connect.as_ref()).await;
-        leaders.first().map(|node| self.nodes[*node].clone())
+        let leaders = self.known.leading(&inner.running()).await;
+        leaders.first().map(|node| self.nodes()[*node].clone())
     }
 
     /// The replicas that died of themselves so far. Each is a finding against the system.
     #[must_use]
     pub fn crashes(&self) -> Vec<Crash> {
-        self.crashes.lock().expect("no holder panics").clone()
+        self.known.crashes()
     }
 
     /// Takes it down: every process killed and reaped, every link gone.
@@ -282,14 +263,6 @@ impl Inner {
         self.net.as_mut().ok_or_else(not_ours)
     }
 
-    /// The running nodes that say they lead.
-    pub(crate) async fn leaders(&self, connect: &dyn Connect) -> Vec<usize> {
-        let running = self.running();
-        let nodes: Vec<&Node> = running.iter().map(|index| &self.replicas[*index].node).collect();
-        let roles = ready::roles(&nodes, connect).await;
-        running.into_iter().zip(roles).filter(|(_, role)| *role == Ok(Role::Leader)).map(|(index, _)| index).collect()
-    }
-
     /// What all nodes are called, in their order.
     pub(crate) fn names(&self) -> Vec<String> {
         self.replicas.iter().map(|replica| replica.node.name.clone()).collect()
@@ -321,6 +294,17 @@ fn homes(spec: &Spec) -> Result<Vec<Home>, ClusterError> {
     (0..spec.nodes).map(home).collect()
 }
 
+/// What will be known of nodes that are started like this, and whether they are ours.
+fn known(starts: &[Start], ours: bool, connect: &Arc<dyn Connect>) -> Known {
+    Known {
+        nodes: starts.iter().map(|start| start.node.clone()).collect(),
+        connect: Arc::clone(connect),
+        crashes: Crashes::default(),
+        logs: starts.iter().map(|start| start.log.clone()).collect(),
+        events: starts.iter().filter(|_| ours).map(|start| start.events.clone()).collect(),
+    }
+}
+
 fn not_ours() -> FaultError {
     FaultError::Inapplicable("the network between the nodes is not ours".to_owned())
 }
@@ -344,18 +328,17 @@ async fn serving_replicas(
     starts: Vec<Start>,
     disks: Vec<Option<Disk>>,
     net: &Net,
-    crashes: &Crashes,
-    spec: &Spec,
+    known: &Known,
+    patience: Duration,
 ) -> Result<Vec<Replica>, ClusterError> {
     let started: Result<Vec<Replica>, ClusterError> = starts
         .into_iter()
         .zip(disks)
         .enumerate()
-        .map(|(index, (start, disk))| Replica::start(start, net.namespace(index)?, disk, crashes))
+        .map(|(index, (start, disk))| Replica::start(start, net.namespace(index)?, disk, &known.crashes))
         .collect();
     let replicas = started?;
-    let nodes: Vec<(&Node, &Path)> = replicas.iter().map(|it| (&it.node, it.log.as_path())).collect();
-    match ready::serving(&nodes, crashes, spec.connect.as_ref(), spec.patience).await {
+    match known.serving(patience).await {
         Ok(()) => Ok(replicas),
         Err(error) => {
             bury(&replicas).await;

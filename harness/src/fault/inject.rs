@@ -27,7 +27,7 @@ impl Cluster {
         let mut inner = self.inner.lock().await;
         let inner = &mut *inner;
         let leader =
-            if fault.needs_leader() { resolve::one_of(&inner.leaders(self.connect.as_ref()).await, rng) } else { None };
+            if fault.needs_leader() { resolve::one_of(&self.known.leading(&inner.running()).await, rng) } else { None };
         fault.exists(Arena::Processes).map_err(FaultError::Inapplicable)?;
         let decided = Instant::now();
         let names = inner.names();

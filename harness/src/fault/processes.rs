@@ -105,7 +105,7 @@ pub(super) async fn restart(
             let seen = format!("{} was running already", replica.node.name);
             return Err(FaultError::no_receipt(&fault, seen));
         }
-        replica.restart(&cluster.crashes).map_err(|error| FaultError::failed(&fault, error))?;
+        replica.restart(&cluster.known.crashes).map_err(|error| FaultError::failed(&fault, error))?;
     }
     clocks::renew(inner, nodes).await?;
     let (replicas, patience) = (&inner.replicas, cluster.patience);

@@ -78,8 +78,8 @@ pub(super) async fn begin(
     let seen = Arc::new(StdMutex::new(Seen::default()));
     let scene = Scene {
         inner: Arc::downgrade(&cluster.inner),
-        crashes: Arc::clone(&cluster.crashes),
-        connect: Arc::clone(&cluster.connect),
+        crashes: Arc::clone(&cluster.known.crashes),
+        connect: Arc::clone(&cluster.known.connect),
         patience: cluster.patience,
         fault,
         seen: Arc::clone(&seen),

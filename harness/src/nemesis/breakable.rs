@@ -94,11 +94,11 @@ impl Breakable for Cluster {
     }
 
     fn leaders(&self) -> watch::Receiver<u64> {
-        Cluster::leaders(self)
+        self.known().leaders()
     }
 
     fn sight(&self, sign: &Sign) -> BoxFuture<'static, String> {
-        Cluster::sight(self, sign)
+        self.known().sight(sign)
     }
 
     async fn arm(&self, trap: &Trap) -> Result<(), FaultError> {

@@ -1,12 +1,10 @@
 //! How a cluster of hosts is hurt and healed: who is meant is decided here, and each agent concerned does its part.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
 use futures::future::{BoxFuture, join_all, try_join_all};
-use grudge_workloads::client::Role;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::watch;
@@ -14,7 +12,7 @@ use tokio::sync::watch;
 use super::super::line::HostError;
 use super::super::words::{Answer, Order};
 use super::{Fleet, InForce, State, first_lost};
-use crate::cluster::{Crash, lookout, ready, sights};
+use crate::cluster::Crash;
 use crate::fault::resolve::{self, Crew, Meant, Situation};
 use crate::fault::{Active, Arena, Evidence, Fault, FaultError, Receipt, Targets, Wiring};
 use crate::nemesis::{Breakable, Sign};
@@ -29,9 +27,10 @@ impl Breakable for Fleet {
         fault.exists(Arena::Hosts).map_err(FaultError::Inapplicable)?;
         let state = &mut *self.state.lock().await;
         let running = self.running().await.map_err(|error| FaultError::failed(&fault.to_string(), error))?;
-        let leader = if fault.needs_leader() { resolve::one_of(&self.leaders_of(&running).await, rng) } else { None };
+        let leader =
+            if fault.needs_leader() { resolve::one_of(&self.known.leading(&running).await, rng) } else { None };
         let decided = Instant::now();
-        let names = self.names();
+        let names = self.known.names();
         let situation = Situation { names: &names, leader, running: &running, clients: Crew::default() };
         let meant = resolve::meant(fault, &situation, rng).map_err(FaultError::Inapplicable)?;
         let exact = resolve::exact(fault, &meant, &names);
@@ -75,7 +74,7 @@ impl Breakable for Fleet {
     }
 
     fn crashes(&self) -> Vec<Crash> {
-        self.crashes.lock().expect("no holder panics").clone()
+        self.known.crashes()
     }
 
     async fn lost(&self) -> String {
@@ -87,20 +86,15 @@ impl Breakable for Fleet {
     }
 
     fn leaders(&self) -> watch::Receiver<u64> {
-        lookout::begin(&self.nodes, self.events.clone(), Arc::clone(&self.connect))
+        self.known.leaders()
     }
 
     fn sight(&self, sign: &Sign) -> BoxFuture<'static, String> {
-        let nodes = self.nodes.iter().cloned().zip(self.logs.iter().cloned());
-        sights::sight(sign.clone(), nodes, Arc::clone(&self.connect))
+        self.known.sight(sign)
     }
 }
 
 impl Fleet {
-    fn names(&self) -> Vec<String> {
-        self.nodes.iter().map(|node| node.name.clone()).collect()
-    }
-
     /// The nodes that run and are not paused.
     async fn running(&self) -> Result<Vec<usize>, HostError> {
         let asked = self.agents.iter().map(|agent| async move {
@@ -113,13 +107,6 @@ impl Fleet {
         Ok((0..runs.len()).filter(|node| runs[*node]).collect())
     }
 
-    /// Those of these nodes that say they lead.
-    async fn leaders_of(&self, running: &[usize]) -> Vec<usize> {
-        let nodes: Vec<_> = running.iter().map(|node| &self.nodes[*node]).collect();
-        let roles = ready::roles(&nodes, self.connect.as_ref()).await;
-        running.iter().copied().zip(roles).filter(|(_, role)| *role == Ok(Role::Leader)).map(|(node, _)| node).collect()
-    }
-
     fn wiring<'a>(&'a self, state: &State) -> Result<Wiring<'a>, FaultError> {
         let unprepared = || FaultError::failed("partition", "the hosts were not made ready for it");
         let wires = self.wires.as_ref().ok_or_else(unprepared)?;
@@ -128,7 +115,7 @@ impl Fleet {
             InForce::Parts(_) => None,
         });
         let cut: Links = partitions.flatten().copied().collect();
-        Ok(Wiring { wires, names: self.names(), cut })
+        Ok(Wiring { wires, names: self.known.names(), cut })
     }
 
     /// Has a fault put in force at these nodes; answers under what number each agent has it.
@@ -141,7 +128,7 @@ impl Fleet {
     ) -> Result<(Receipt, BTreeMap<usize, u64>), FaultError> {
         let parts = nodes.iter().map(|node| {
             let mut part = fault.clone();
-            part.aim(Targets::Nodes(vec![self.nodes[*node].name.clone()]));
+            part.aim(Targets::Nodes(vec![self.known.nodes()[*node].name.clone()]));
             let (order, agent) = (Order::Fault { fault: part, seed: rng.random() }, &self.agents[*node]);
             async move {
                 let begun = match agent.ask(order).await {

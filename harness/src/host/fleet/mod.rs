@@ -6,12 +6,9 @@ mod wires;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use futures::future::{join_all, try_join_all};
-use grudge_nodes::replica::NodeId;
-use grudge_workloads::client::Connect;
 use tokio::sync::{Mutex, watch};
 
 use super::line::Agent;
@@ -19,7 +16,7 @@ use super::words::{Answer, Beginning, Order};
 use super::{Hello, HostError};
 use crate::cluster::replica::Crashes;
 use crate::cluster::start::{self, Home, Start, starts};
-use crate::cluster::{ClusterError, Node, Spec, ready};
+use crate::cluster::{ClusterError, Known, Node, Spec};
 use crate::fault::FaultKind;
 use crate::net::Links;
 use crate::system::{Need, SystemError};
@@ -38,14 +35,9 @@ pub struct Host {
 
 /// A running cluster of hosts. Dropped, it leaves nothing there.
 pub struct Fleet {
-    nodes: Vec<Node>,
+    /// Of copies of what the nodes write.
+    known: Known,
     agents: Vec<Agent>,
-    connect: Arc<dyn Connect>,
-    crashes: Crashes,
-    /// Copies of the nodes' logs, in their order.
-    logs: Vec<PathBuf>,
-    /// Copies of what the nodes write down of their events; none if they are not ours.
-    events: Vec<PathBuf>,
     /// What cannot be written here of what is told there.
     unwritten: watch::Receiver<Option<String>>,
     /// By what links are cut, if faults may want it.
@@ -75,7 +67,7 @@ impl Fleet {
     /// # Errors
     /// It does not come up, or a host cannot do what the test wants of it.
     pub async fn up(spec: Spec, hosts: Vec<Host>) -> Result<Fleet, ClusterError> {
-        spec.system.accept(&spec.bugs)?;
+        spec.check()?;
         if hosts.is_empty() || spec.nodes != hosts.len() {
             return Err(ClusterError::Size(hosts.len()));
         }
@@ -98,26 +90,20 @@ impl Fleet {
             wires.tried().await?;
         }
         start_all(starts, &agents, &spec).await?;
-        let named: Vec<(&Node, &Path)> = nodes.iter().zip(logs.iter().map(PathBuf::as_path)).collect();
+        let events = if spec.system.replica.is_some() { events } else { Vec::new() };
+        let known = Known { nodes, connect: spec.connect, crashes, logs, events };
         tokio::select! {
-            served = ready::serving(&named, &crashes, spec.connect.as_ref(), spec.patience) => served?,
+            served = known.serving(spec.patience) => served?,
             lost = first_lost(&agents) => return Err(lost.into()),
         }
         let state = Mutex::new(State { in_force: BTreeMap::new(), next: 1 });
-        let events = if spec.system.replica.is_some() { events } else { Vec::new() };
-        Ok(Fleet { nodes, agents, connect: spec.connect, crashes, logs, events, unwritten, wires, state })
+        Ok(Fleet { known, agents, unwritten, wires, state })
     }
 
-    /// The nodes, in order of their numbers.
+    /// What is known of its nodes, by copies of what they write.
     #[must_use]
-    pub fn nodes(&self) -> &[Node] {
-        &self.nodes
-    }
-
-    /// The copies of what the nodes write down of their events, if they are replicas of ours.
-    #[must_use]
-    pub fn events(&self) -> Vec<(NodeId, PathBuf)> {
-        self.nodes.iter().map(|node| node.id).zip(self.events.iter().cloned()).collect()
+    pub fn known(&self) -> &Known {
+        &self.known
     }
 
     /// Takes it down: every process killed, all that they wrote told, nothing left on the hosts.
