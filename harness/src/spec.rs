@@ -100,6 +100,14 @@ impl Spec {
         }
     }
 
+    /// The same test of another system, of as many nodes as that has at most.
+    #[must_use]
+    pub fn of(self, system: Subject) -> Spec {
+        // Whether anybody knows it is asked later.
+        let most = system.system().map(|system| system.nodes).unwrap_or_default().most;
+        Spec { system, nodes: self.nodes.min(most), ..self }
+    }
+
     /// The test's name: the folder of its runs.
     #[must_use]
     pub fn name(&self) -> String {

@@ -30,7 +30,7 @@ fn path(path: &Path) -> &str {
 /// Each is refused with 254 before anything is started, by a complaint that contains what would be right.
 #[test]
 fn bad_arguments_are_refused_with_one_sentence() {
-    let table: [(&[&str], &str); 20] = [
+    let table: [(&[&str], &str); 21] = [
         (&["quake"], "unrecognized subcommand"),
         (&["test"], "SYSTEM|FILE.toml"),
         (
@@ -51,6 +51,7 @@ fn bad_arguments_are_refused_with_one_sentence() {
         (&["test", "no-such.toml"], "no-such.toml: No such file"),
         (&["test", "no/such"], "no/such: No such file"),
         (&["up", "no-such.toml"], "no-such.toml describes no system: No such file"),
+        (&["test", "zab", "--system", "raft"], "`zab` is a system: say `raft` in its place"),
         (&["test", "redis", "--nodes", "3"], "system `redis` has at most 1 node, not 3"),
         (&["up", "paxos"], "there is no system `paxos`"),
         (&["report", "/"], "is not the folder of a run"),

@@ -160,14 +160,9 @@ fn faults_hit_the_node_that_has_just_become_what_was_waited_for() {
 
 /// What the paused lock holder's script comes to, of that system under that workload.
 fn paused_holder(store: &TempDir, system: &str, workload: &str) -> (Output, Value) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/paused-holder.toml");
-    let text = std::fs::read_to_string(script).expect("the script is there");
-    let file = store.path().join("holder.toml");
-    let nodes = if system == "redis" { 1 } else { 3 };
-    let text = text.replace("\"raft\"", &format!("\"{system}\"")).replace("nodes = 3", &format!("nodes = {nodes}"));
-    std::fs::write(&file, text).expect("a temporary file");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/paused-holder.toml");
     let [file, place] = [&file, store.path()].map(|path| path.to_str().expect("temporary paths are text"));
-    let output = grudge(&["test", file, "--workload", workload, "--store", place]);
+    let output = grudge(&["test", file, "--system", system, "--workload", workload, "--store", place]);
     let results = results(&store.path().join(format!("{system}-{workload}/latest")));
     let faults = results["faults"].as_array().expect("faults are a list");
     let paused = faults.iter().filter_map(|fault| fault["receipt"]["evidence"]["stopped"][0]["node"].as_str());

@@ -23,6 +23,9 @@ pub(super) struct SpecArgs {
     /// The system under test (see `grudge list systems`), the file of another one, or that of a test: it says `system = …`
     #[arg(value_name = "SYSTEM|FILE.toml")]
     pub(super) system: String,
+    /// Another system than the test's file says
+    #[arg(long = "system", value_name = "SYSTEM|FILE.toml")]
+    another: Option<String>,
     /// What the clients do [default: register]
     #[arg(long, value_name = "W")]
     workload: Option<String>,
@@ -101,9 +104,16 @@ impl SpecArgs {
     /// # Errors
     /// The file cannot be read, or the numbers make no sense.
     pub(super) fn resolve(&self, arena: Arena, hosts: Option<usize>) -> Result<Spec, Failure> {
-        let mut spec = match self.asked()? {
-            Asked::Test(spec) => *spec,
-            Asked::System(subject) => Spec::usual(subject, self.nodes.or(hosts), fresh_seed(), arena),
+        let mut spec = match (self.asked()?, &self.another) {
+            (Asked::Test(spec), None) => *spec,
+            (Asked::Test(spec), Some(another)) => spec.of(Subject::from(another.as_str()).described(Path::new(""))?),
+            (Asked::System(subject), Some(another)) => {
+                return Err(Failure::BadArguments(format!(
+                    "--system is about the file of a test, and `{}` is a system: say `{another}` in its place",
+                    subject.name()
+                )));
+            }
+            (Asked::System(subject), None) => Spec::usual(subject, self.nodes.or(hosts), fresh_seed(), arena),
         };
         if let Some(client) = &self.client {
             let client = ["sh", "-c", client].map(str::to_owned).to_vec();

@@ -1,15 +1,29 @@
 //! The command that runs one test of a suite again, without the suite.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
 
 use crate::spec::{Spec, kebab};
 
-/// The command: `from` is the system, as a person names it, or the test file that it comes from.
-pub(super) fn command(from: &Path, spec: &Spec) -> String {
-    let mut line = format!("grudge test {} --workload {}", quoted(&from.display().to_string()), spec.workload);
+/// Where a command line finds a test.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// The usual test of that system: its name, or the path of its file.
+    System(PathBuf),
+    /// A test's file, and another system than it says.
+    File(PathBuf, Option<PathBuf>),
+}
+
+/// The command.
+pub(super) fn command(from: &Source, spec: &Spec) -> String {
+    let word = |path: &Path| quoted(&path.display().to_string());
+    let what = match from {
+        Source::System(path) | Source::File(path, None) => word(path),
+        Source::File(path, Some(system)) => format!("{} --system {}", word(path), word(system)),
+    };
+    let mut line = format!("grudge test {what} --workload {}", spec.workload);
     let mut option = |name: &str, value: String| {
         let _ = write!(line, " --{name} {}", quoted(&value));
     };

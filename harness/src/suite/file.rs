@@ -13,13 +13,14 @@
 //! exclude = [{ system = "etcd", workload = "lock", because = "its locks are another team's" }]
 //! set = { nodes = 3 }
 //!
-//! [[test]]                    # one test: of a system, or of a file with a script
+//! [[test]]                    # one test: of a system, or of a file with a script, or of both
 //! file = "../scripts/paused-holder.toml"
 //! name = "paused-holder"
 //! expect = "invalid"          # a promise that is known to be broken is to be found
 //! ```
 //!
-//! Paths begin at the file. A script's file says all that it needs: only the options of its own entry change it.
+//! A matrix may have such a `file` in the place of `faults`: each system with each workload under its script. Paths begin
+//! at the suite's file. A script's file says all that it needs: only the options of its own entry change it.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -32,9 +33,10 @@ use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::again::{self, Source};
 use super::seeds::Seeds;
 use super::settings::Settings;
-use super::{Expect, LeftOut, Suite, Test, WhenMissing, again};
+use super::{Expect, LeftOut, Suite, Test, WhenMissing};
 use crate::exit::Failure;
 use crate::fault::Arena;
 use crate::nemesis::Menu;
@@ -62,8 +64,8 @@ struct File {
 struct Matrix {
     systems: Vec<String>,
     workloads: Vec<String>,
-    #[serde(default = "usual")]
-    faults: Vec<Faults>,
+    faults: Option<Vec<Faults>>,
+    file: Option<PathBuf>,
     #[serde(default)]
     exclude: Vec<Exclusion>,
     seeds: Option<Seeds>,
@@ -89,8 +91,10 @@ impl TryFrom<String> for Faults {
     }
 }
 
-fn usual() -> Vec<Faults> {
-    vec![Faults { text: "usual".to_owned(), menu: Menu::Usual }]
+impl Faults {
+    fn usual() -> Faults {
+        Faults { text: "usual".to_owned(), menu: Menu::Usual }
+    }
 }
 
 /// What a matrix leaves out: whatever has all that it names.
@@ -124,6 +128,9 @@ struct Single {
     #[serde(default)]
     expect: Expect,
 }
+
+/// Said of whoever gives a test file a menu of faults.
+const OWN_FAULTS: &str = "a test of a file has the file's faults";
 
 impl Suite {
     /// Reads a suite's file and resolves its tests. Seeds that it does not say are drawn from this one.
@@ -178,34 +185,43 @@ struct Reader<'a> {
     left_out: Vec<LeftOut>,
 }
 
-/// A test without its seed: its name, where a command line takes it from, and the rest.
+/// A test without its seed.
 struct Draft {
     name: String,
-    from: PathBuf,
+    from: Source,
     spec: Spec,
     expect: Expect,
 }
 
 impl Reader<'_> {
     fn matrix(&mut self, matrix: &Matrix) -> Result<(), String> {
-        let Matrix { systems, workloads, faults, exclude, seeds, set, expect } = matrix;
+        let Matrix { systems, workloads, faults, file, exclude, seeds, set, expect } = matrix;
+        let faults = match (faults, file) {
+            (Some(_), Some(_)) => return Err(OWN_FAULTS.to_owned()),
+            (Some(faults), None) => faults.clone(),
+            (None, _) => vec![Faults::usual()],
+        };
         let mut used = BTreeSet::new();
         for system in systems {
             for workload in workloads {
-                for menu in faults {
-                    let fits = |exclusion: &Exclusion| exclusion.fits(system, workload, &menu.text);
+                for menu in &faults {
+                    let trouble = file.as_deref().map_or_else(|| menu.text.clone(), stem);
+                    let fits = |exclusion: &Exclusion| exclusion.fits(system, workload, &trouble);
                     if let Some(place) = exclude.iter().position(fits) {
                         used.insert(place);
-                        let what = format!("{system} × {workload} × {}", menu.text);
+                        let what = format!("{system} × {workload} × {trouble}");
                         self.left_out.push(LeftOut { what, because: exclude[place].because.clone() });
                         continue;
                     }
-                    let (from, spec) = self.usual(system, workload, menu, &set.or(&self.file.set))?;
-                    let mut name = spec.name();
+                    let (from, spec) = match file {
+                        Some(file) => self.scripted(file, Some(system), Some(workload), set)?,
+                        None => self.usual(system, workload, menu, set)?,
+                    };
                     // As long as it must be.
-                    if faults.len() > 1 {
-                        name = format!("{name}-{}", slug(&menu.text));
-                    }
+                    let name = match faults.len() > 1 || file.is_some() {
+                        true => format!("{}-{}", spec.name(), slug(&trouble)),
+                        false => spec.name(),
+                    };
                     self.draw(Draft { name, from, spec, expect: *expect }, seeds.as_ref())?;
                 }
             }
@@ -218,40 +234,60 @@ impl Reader<'_> {
 
     fn single(&mut self, single: &Single) -> Result<(), String> {
         let Single { name, file, system, workload, faults, seeds, set, expect } = single;
-        let (named, from, spec) = match (file, system) {
-            (Some(file), None) => {
-                let file = self.folder.join(file);
-                let mut spec = Spec::read(&file).map_err(|error| error.to_string())?;
-                if let Some(workload) = workload {
-                    spec.workload.clone_from(workload);
-                }
-                if faults.is_some() {
-                    return Err("a test of a file has the file's faults".to_owned());
-                }
-                set.change(&mut spec);
-                (file.file_stem().unwrap_or_default().to_string_lossy().into_owned(), file, spec)
-            }
+        let (named, (from, spec)) = match (file, system) {
+            (Some(_), _) if faults.is_some() => return Err(OWN_FAULTS.to_owned()),
+            (Some(file), system) => (stem(file), self.scripted(file, system.as_deref(), workload.as_deref(), set)?),
             (None, Some(system)) => {
-                let menu = faults.clone().unwrap_or_else(|| usual().remove(0));
+                let menu = faults.clone().unwrap_or_else(Faults::usual);
                 let workload = workload.as_deref().unwrap_or(Spec::USUAL_WORKLOAD);
-                let (from, spec) = self.usual(system, workload, &menu, &set.or(&self.file.set))?;
-                (spec.name(), from, spec)
+                let usual = self.usual(system, workload, &menu, set)?;
+                (usual.1.name(), usual)
             }
-            _ => return Err("a test has a `system` or a `file`, and not both".to_owned()),
+            (None, None) => return Err("a test has a `system`, or a `file`, or both".to_owned()),
         };
         let name = name.as_deref().map_or(named, slug);
         self.draw(Draft { name, from, spec, expect: *expect }, seeds.as_ref())
     }
 
-    /// The usual test of a system, so changed; and where a command line finds the system.
-    fn usual(&self, word: &str, workload: &str, faults: &Faults, set: &Settings) -> Result<(PathBuf, Spec), String> {
-        let from = if is_path(word) { self.folder.join(word) } else { word.into() };
-        let subject = Subject::from(word).described(self.folder).map_err(|error| error.to_string())?;
+    /// The usual test of a system, so changed; and where a command line finds it.
+    fn usual(&self, word: &str, workload: &str, faults: &Faults, set: &Settings) -> Result<(Source, Spec), String> {
+        let (path, subject) = self.subject(word)?;
+        let set = set.or(&self.file.set);
         let mut spec = Spec::usual(subject, set.nodes, 0, Arena::Processes);
         workload.clone_into(&mut spec.workload);
         spec.faults = faults.menu.choices(Arena::Processes, spec.system.replica());
         set.change(&mut spec);
-        Ok((from, spec))
+        Ok((Source::System(path), spec))
+    }
+
+    /// The test of a file, of that system and workload if they are said, so changed; and where a command line finds it.
+    fn scripted(
+        &self,
+        file: &Path,
+        system: Option<&str>,
+        workload: Option<&str>,
+        set: &Settings,
+    ) -> Result<(Source, Spec), String> {
+        let file = self.folder.join(file);
+        let mut spec = Spec::read(&file).map_err(|error| error.to_string())?;
+        let mut another = None;
+        if let Some(word) = system {
+            let (path, subject) = self.subject(word)?;
+            spec = spec.of(subject);
+            another = Some(path);
+        }
+        if let Some(workload) = workload {
+            workload.clone_into(&mut spec.workload);
+        }
+        set.change(&mut spec);
+        Ok((Source::File(file, another), spec))
+    }
+
+    /// A system, as a command line names it, and what that is.
+    fn subject(&self, word: &str) -> Result<(PathBuf, Subject), String> {
+        let path = if is_path(word) { self.folder.join(word) } else { word.into() };
+        let subject = Subject::from(word).described(self.folder).map_err(|error| error.to_string())?;
+        Ok((path, subject))
     }
 
     /// Gives a test its seeds, and looks whether it can be run at all.
@@ -271,6 +307,11 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+/// What a test file is called.
+fn stem(file: &Path) -> String {
+    file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// A word that can be the name of a folder, and be typed.

@@ -96,6 +96,33 @@ fn a_script_of_a_file_is_changed_by_its_own_entry_only() {
 }
 
 #[test]
+fn a_script_is_played_on_other_systems_than_its_file_says() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let script = suites().join("../scripts/paused-holder.toml");
+    let script = script.display();
+    let text = format!(
+        "seeds = [1]\n[[matrix]]\nfile = '{script}'\nsystems = ['zab', 'redis']\nworkloads = ['lock-unfenced', 'lock']\n\
+         exclude = [{{ system = 'zab', workload = 'lock', because = 'it takes long' }}]\n\
+         [[test]]\nfile = '{script}'\nsystem = 'etcd'"
+    );
+    let suite = read_in(&folder, &text, 1).unwrap_or_else(|error| panic!("{error}"));
+    let specs: Vec<(&str, &str, usize, usize)> = (suite.tests.iter())
+        .map(|test| (test.name.as_str(), test.spec.system.name(), test.spec.nodes, test.spec.script.len()))
+        .collect();
+    let expected = [
+        ("zab-lock-unfenced-paused-holder-1", "zab", 3, 2),
+        // It is one server alone.
+        ("redis-lock-unfenced-paused-holder-1", "redis", 1, 2),
+        ("redis-lock-paused-holder-1", "redis", 1, 2),
+        ("paused-holder-1", "etcd", 3, 2),
+    ];
+    assert_eq!(specs, expected);
+    assert_eq!(suite.left_out[0].what, "zab × lock × paused-holder");
+    let again = format!("grudge test {script} --system redis --workload lock --nodes 1 ");
+    assert!(suite.tests[2].again.starts_with(&again), "{}", suite.tests[2].again);
+}
+
+#[test]
 fn what_makes_no_sense_is_named_with_its_line() {
     let zab = "[[matrix]]\nsystems = ['zab']\nworkloads = ['lock']\n";
     let table = [
@@ -121,7 +148,9 @@ fn what_makes_no_sense_is_named_with_its_line() {
         ("[[matrix]]\nsystems = ['zab']\nworkloads = ['lease']", "`lease` cannot be run over the zookeeper protocol"),
         ("[[test]]\nsystem = 'zab'\nset = { bugs = ['raft-stale-read'] }", "cannot be started with bug"),
         ("[[test]]\nsystem = 'etcd'\nfaults = 'kill@point'", "only replicas of our own"),
-        ("\n[[test]]\nworkload = 'lock'", "line 2: a test has a `system` or a `file`"),
+        ("\n[[test]]\nworkload = 'lock'", "line 2: a test has a `system`, or a `file`, or both"),
+        (&format!("{zab}file = 'x.toml'\nfaults = ['kill']"), "line 1: a test of a file has the file's faults"),
+        ("[[test]]\nfile = 'x.toml'\nfaults = 'kill'", "a test of a file has the file's faults"),
         ("[[test]]\nfile = 'no-such.toml'", "no-such.toml: No such file"),
     ];
     for (text, sentence) in table {
