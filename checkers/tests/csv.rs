@@ -272,11 +272,12 @@ fn what_is_flushed_is_one_write_of_whole_rows() {
 
 #[test]
 fn many_rows_do_not_wait_to_be_flushed_and_are_whole() {
-    let event = &whole("process,type,f,value\n0,invoke,write,1\n").events[0];
+    let mut event = whole("process,type,f,value\n0,invoke,write,1\n").events.remove(0);
     let mut sink = Flushed::default();
     let mut writer = Writer::new(&mut sink).expect("memory takes everything");
-    for _ in 0..20_000 {
-        writer.append(event).expect("memory takes everything");
+    for index in 0..20_000 {
+        event.index = index;
+        writer.append(&event).expect("memory takes everything");
     }
     std::mem::forget(writer);
     let (read, damage) = csv::read(&sink.flushed[..]);
