@@ -13,7 +13,7 @@ use crate::operation::Outcome;
 
 /// A protocol's connection with one node.
 #[async_trait]
-pub(crate) trait Live: Send + Sync + Sized + 'static {
+pub(crate) trait Connection: Send + Sync + Sized + 'static {
     /// Why an operation did not get its answer; the protocol's table says what that means.
     type Stop: Into<Outcome> + Send;
 
@@ -31,20 +31,20 @@ pub(crate) trait Live: Send + Sync + Sized + 'static {
 }
 
 /// A connection while there is no doubt about it, with a deadline for each operation.
-pub(crate) struct Session<L> {
-    live: Option<L>,
+pub(crate) struct Session<C> {
+    connection: Option<C>,
     target: Target,
     deadline: Instant,
 }
 
 #[async_trait]
-impl<L: Live> Conversation for Session<L> {
-    type Stop = L::Stop;
+impl<C: Connection> Conversation for Session<C> {
+    type Stop = C::Stop;
 
-    async fn open(target: &Target) -> Result<Session<L>, String> {
-        let live =
-            timeout(target.timeout, L::open(target)).await.unwrap_or_else(|_| Err("connect-timeout".to_owned()))?;
-        Ok(Session { live: Some(live), target: target.clone(), deadline: Instant::now() + target.timeout })
+    async fn open(target: &Target) -> Result<Session<C>, String> {
+        let connection =
+            timeout(target.timeout, C::open(target)).await.unwrap_or_else(|_| Err("connect-timeout".to_owned()))?;
+        Ok(Session { connection: Some(connection), target: target.clone(), deadline: Instant::now() + target.timeout })
     }
 
     fn begin(&mut self) {
@@ -52,21 +52,21 @@ impl<L: Live> Conversation for Session<L> {
     }
 
     fn alive(&self) -> bool {
-        self.live.as_ref().is_some_and(L::is_well)
+        self.connection.as_ref().is_some_and(C::is_well)
     }
 
     async fn close(&mut self) {
-        if let Some(live) = self.live.take() {
-            live.close(self.target.timeout).await;
+        if let Some(connection) = self.connection.take() {
+            connection.close(self.target.timeout).await;
         }
     }
 
     async fn role(target: &Target) -> Result<Role, String> {
-        L::role(target).await
+        C::role(target).await
     }
 }
 
-impl<L: Live> Session<L> {
+impl<C: Connection> Session<C> {
     /// Whom it is with, and how patient it is.
     pub(super) fn target(&self) -> &Target {
         &self.target
@@ -78,25 +78,25 @@ impl<L: Live> Session<L> {
     }
 
     /// The connection; none from the moment on at which it was in doubt.
-    pub(super) fn live(&mut self) -> Option<&mut L> {
+    pub(super) fn live(&mut self) -> Option<&mut C> {
         if !self.alive() {
-            self.live = None;
+            self.connection = None;
         }
-        self.live.as_mut()
+        self.connection.as_mut()
     }
 
     /// The connection on which a request is under way, in whatever doubt it may be by now.
-    pub(super) fn under_way(&mut self) -> Option<&mut L> {
-        self.live.as_mut()
+    pub(super) fn under_way(&mut self) -> Option<&mut C> {
+        self.connection.as_mut()
     }
 
     /// Drops the connection and everything that was still to be sent on it.
     pub(super) fn end(&mut self) {
-        self.live = None;
+        self.connection = None;
     }
 }
 
-impl<L: Live<Stop = Stop>> Session<L> {
+impl<C: Connection<Stop = Stop>> Session<C> {
     /// Waits for the answer to a request until the operation's time is up.
     pub(super) async fn answer<T>(
         &mut self,

@@ -12,7 +12,7 @@ use super::pb::kv_client::KvClient;
 use super::pb::lease_client::LeaseClient;
 use super::pb::maintenance_client::MaintenanceClient;
 use super::role;
-use crate::client::session::{self, Live};
+use crate::client::session::{self, Connection};
 use crate::client::tasks::{Spawner, Tasks};
 use crate::client::{Effect, Role, Target};
 
@@ -27,7 +27,7 @@ pub(crate) struct Channel {
 }
 
 #[async_trait]
-impl Live for Channel {
+impl Connection for Channel {
     type Stop = Stop;
 
     async fn open(target: &Target) -> Result<Channel, String> {

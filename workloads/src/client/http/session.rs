@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::{timeout, timeout_at};
 
 use super::line::Line;
-use crate::client::session::{self, Live};
+use crate::client::session::{self, Connection};
 use crate::client::stop::Stop;
 use crate::client::tasks::Tasks;
 use crate::client::{Asks, Connect as _, Effect, Role, Target};
@@ -39,7 +39,7 @@ pub(super) struct Answer {
 }
 
 #[async_trait]
-impl Live for Wire {
+impl Connection for Wire {
     type Stop = Stop;
 
     async fn open(target: &Target) -> Result<Wire, String> {

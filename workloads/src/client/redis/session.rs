@@ -13,7 +13,7 @@ use super::link::Link;
 use super::outcome::{self, READ_ONLY, Stop};
 use super::role::{self, Listener};
 use super::sentinel;
-use crate::client::session::{self, Live};
+use crate::client::session::{self, Connection};
 use crate::client::tasks::{Spawner, Tasks};
 use crate::client::{Effect, Role, Target};
 
@@ -36,7 +36,7 @@ pub(crate) struct Links {
 }
 
 #[async_trait]
-impl Live for Links {
+impl Connection for Links {
     type Stop = Stop;
 
     /// Connects to the master that the node knows; to the node itself if it is a server alone.

@@ -13,7 +13,7 @@ use super::outcome::{BAD_REPLY, Stop, token};
 use super::role;
 use crate::client::Effect;
 use crate::client::contain::{Panicked, contain};
-use crate::client::session::{self, Live};
+use crate::client::session::{self, Connection};
 use crate::client::tasks::Tasks;
 use crate::client::{Role, Target};
 
@@ -29,7 +29,7 @@ pub(crate) struct Watched {
 }
 
 #[async_trait]
-impl Live for Watched {
+impl Connection for Watched {
     type Stop = Stop;
 
     async fn open(target: &Target) -> Result<Watched, String> {
