@@ -1,9 +1,8 @@
 //! What can be learnt of a cluster's nodes without touching them: from their own word, from their logs, from the files of
 //! events that replicas of ours write, and of their deaths.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::BoxFuture;
 use grudge_nodes::replica::NodeId;
@@ -11,7 +10,7 @@ use grudge_workloads::client::{Connect, Role};
 use tokio::sync::watch;
 
 use super::replica::Crashes;
-use super::{ClusterError, Crash, Node, lookout, ready, sights};
+use super::{Crash, Node, lookout, ready, sights};
 use crate::nemesis::Sign;
 
 /// The nodes, and by what they are known.
@@ -68,14 +67,5 @@ impl Known {
         let asked: Vec<&Node> = nodes.iter().map(|node| &self.nodes[*node]).collect();
         let roles = ready::roles(&asked, self.connect.as_ref()).await;
         nodes.iter().copied().zip(roles).filter(|(_, role)| *role == Ok(Role::Leader)).map(|(node, _)| node).collect()
-    }
-
-    /// Waits until all of them serve.
-    ///
-    /// # Errors
-    /// One of them died, or they do not within this time.
-    pub(crate) async fn serving(&self, patience: Duration) -> Result<(), ClusterError> {
-        let nodes: Vec<(&Node, &Path)> = self.nodes.iter().zip(self.logs.iter().map(PathBuf::as_path)).collect();
-        ready::serving(&nodes, &self.crashes, self.connect.as_ref(), patience).await
     }
 }

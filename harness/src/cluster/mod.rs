@@ -338,7 +338,7 @@ async fn serving_replicas(
         .map(|(index, (start, disk))| Replica::start(start, net.namespace(index)?, disk, &known.crashes))
         .collect();
     let replicas = started?;
-    match known.serving(patience).await {
+    match ready::serving(known, patience).await {
         Ok(()) => Ok(replicas),
         Err(error) => {
             bury(&replicas).await;

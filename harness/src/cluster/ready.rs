@@ -1,7 +1,6 @@
 //! When a cluster serves: every node answers as leader or follower, and exactly one leads, unless nobody knows how to ask
 //! who does.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,28 +8,23 @@ use futures::future::join_all;
 use grudge_workloads::client::{Connect, Role, Target};
 use tokio::time::{Instant, sleep};
 
-use super::replica::{Crashes, last_lines};
-use super::{ClusterError, Crash, Node};
+use super::replica::last_lines;
+use super::{ClusterError, Crash, Known, Node};
 
 /// Between two rounds of questions.
 const PAUSE: Duration = Duration::from_millis(10);
 /// How long a node has to say its role.
 const ANSWER: Duration = Duration::from_millis(500);
 
-/// Waits until these nodes with their logs serve, as long as none of them crashes.
-pub(crate) async fn serving(
-    nodes: &[(&Node, &Path)],
-    crashes: &Crashes,
-    connect: &dyn Connect,
-    patience: Duration,
-) -> Result<(), ClusterError> {
+/// Waits until all of these nodes serve, as long as none of them crashes.
+pub(crate) async fn serving(known: &Known, patience: Duration) -> Result<(), ClusterError> {
     let deadline = Instant::now() + patience;
-    let names: Vec<&Node> = nodes.iter().map(|(node, _)| *node).collect();
+    let nodes: Vec<&Node> = known.nodes().iter().collect();
     loop {
-        if let Some(Crash { node, status, log }) = crashes.lock().expect("no holder panics").first().cloned() {
+        if let Some(Crash { node, status, log }) = known.crashes().into_iter().next() {
             return Err(ClusterError::Died { node, status, log });
         }
-        let roles = roles(&names, connect).await;
+        let roles = roles(&nodes, known.connect.as_ref()).await;
         let leaders = roles.iter().filter(|role| **role == Ok(Role::Leader)).count();
         let laggard = roles.iter().position(|role| !matches!(role, Ok(Role::Leader | Role::Follower | Role::Equal)));
         let equal = roles.iter().all(|role| *role == Ok(Role::Equal));
@@ -38,16 +32,16 @@ pub(crate) async fn serving(
             return Ok(());
         }
         if Instant::now() >= deadline {
-            let (node, log) = nodes[laggard.unwrap_or(0)];
-            let said = names.iter().zip(&roles).map(|(node, role)| match role {
+            let first = laggard.unwrap_or(0);
+            let said = nodes.iter().zip(&roles).map(|(node, role)| match role {
                 Ok(role) => format!("{} {}", node.name, format!("{role:?}").to_lowercase()),
                 Err(error) => format!("{} {error}", node.name),
             });
             return Err(ClusterError::NotServing {
                 patience,
                 roles: said.collect::<Vec<_>>().join(", "),
-                node: node.name.clone(),
-                log: last_lines(log),
+                node: nodes[first].name.clone(),
+                log: last_lines(&known.logs[first]),
             });
         }
         sleep(PAUSE).await;

@@ -193,34 +193,58 @@ struct Draft {
     expect: Expect,
 }
 
+/// What breaks the cluster of a test.
+enum Trouble<'a> {
+    /// What is drawn from that menu.
+    Menu(Faults),
+    /// The script of that file.
+    Script(&'a Path),
+}
+
+impl Trouble<'_> {
+    fn text(&self) -> String {
+        match self {
+            Trouble::Menu(faults) => faults.text.clone(),
+            Trouble::Script(file) => stem(file),
+        }
+    }
+}
+
+impl Matrix {
+    fn troubles(&self) -> Result<Vec<Trouble<'_>>, String> {
+        match (&self.faults, &self.file) {
+            (Some(_), Some(_)) => Err(OWN_FAULTS.to_owned()),
+            (Some(menus), None) => Ok(menus.iter().cloned().map(Trouble::Menu).collect()),
+            (None, Some(file)) => Ok(vec![Trouble::Script(file)]),
+            (None, None) => Ok(vec![Trouble::Menu(Faults::usual())]),
+        }
+    }
+}
+
 impl Reader<'_> {
     fn matrix(&mut self, matrix: &Matrix) -> Result<(), String> {
-        let Matrix { systems, workloads, faults, file, exclude, seeds, set, expect } = matrix;
-        let faults = match (faults, file) {
-            (Some(_), Some(_)) => return Err(OWN_FAULTS.to_owned()),
-            (Some(faults), None) => faults.clone(),
-            (None, _) => vec![Faults::usual()],
-        };
+        let Matrix { systems, workloads, exclude, seeds, set, expect, .. } = matrix;
+        let troubles = matrix.troubles()?;
         let mut used = BTreeSet::new();
         for system in systems {
             for workload in workloads {
-                for menu in &faults {
-                    let trouble = file.as_deref().map_or_else(|| menu.text.clone(), stem);
-                    let fits = |exclusion: &Exclusion| exclusion.fits(system, workload, &trouble);
+                for trouble in &troubles {
+                    let text = trouble.text();
+                    let fits = |exclusion: &Exclusion| exclusion.fits(system, workload, &text);
                     if let Some(place) = exclude.iter().position(fits) {
                         used.insert(place);
-                        let what = format!("{system} × {workload} × {trouble}");
+                        let what = format!("{system} × {workload} × {text}");
                         self.left_out.push(LeftOut { what, because: exclude[place].because.clone() });
                         continue;
                     }
-                    let (from, spec) = match file {
-                        Some(file) => self.scripted(file, Some(system), Some(workload), set)?,
-                        None => self.usual(system, workload, menu, set)?,
+                    let (from, spec) = match trouble {
+                        Trouble::Menu(menu) => self.usual(system, workload, menu, set)?,
+                        Trouble::Script(file) => self.scripted(file, Some(system), Some(workload), set)?,
                     };
                     // As long as it must be.
-                    let name = match faults.len() > 1 || file.is_some() {
-                        true => format!("{}-{}", spec.name(), slug(&trouble)),
-                        false => spec.name(),
+                    let name = match (trouble, troubles.len()) {
+                        (Trouble::Menu(_), 1) => spec.name(),
+                        _ => format!("{}-{}", spec.name(), slug(&text)),
                     };
                     self.draw(Draft { name, from, spec, expect: *expect }, seeds.as_ref())?;
                 }

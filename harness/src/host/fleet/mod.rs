@@ -16,7 +16,7 @@ use super::words::{Answer, Beginning, Order};
 use super::{Hello, HostError};
 use crate::cluster::replica::Crashes;
 use crate::cluster::start::{self, Home, Start, starts};
-use crate::cluster::{ClusterError, Known, Node, Spec};
+use crate::cluster::{ClusterError, Known, Node, Spec, ready};
 use crate::fault::FaultKind;
 use crate::net::Links;
 use crate::system::{Need, SystemError};
@@ -93,7 +93,7 @@ impl Fleet {
         let events = if spec.system.replica.is_some() { events } else { Vec::new() };
         let known = Known { nodes, connect: spec.connect, crashes, logs, events };
         tokio::select! {
-            served = known.serving(spec.patience) => served?,
+            served = ready::serving(&known, spec.patience) => served?,
             lost = first_lost(&agents) => return Err(lost.into()),
         }
         let state = Mutex::new(State { in_force: BTreeMap::new(), next: 1 });
