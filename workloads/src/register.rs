@@ -80,6 +80,7 @@ pub(crate) struct Registers {
     own: BTreeMap<Worker, Open>,
     book: Book,
     written: u64,
+    /// The value last seen of each open key, and of some that are closed.
     seen: BTreeMap<String, Value>,
 }
 
@@ -131,6 +132,17 @@ impl Registers {
         }
         self.book.doubt(key);
     }
+
+    /// Forgets what was seen of closed keys once it is most of it: nobody replaces their values any more, and keys are
+    /// opened for as long as the run lasts.
+    fn forget_closed(&mut self) {
+        let open = self.shared.len() + self.own.len();
+        if self.seen.len() > 4 * open {
+            let open: BTreeSet<String> =
+                self.shared.iter().chain(self.own.values()).map(|open| open.key.to_string()).collect();
+            self.seen.retain(|key, _| open.contains(key));
+        }
+    }
 }
 
 impl Generator<Invocation> for Registers {
@@ -163,6 +175,7 @@ impl Generator<Invocation> for Registers {
             _ => return,
         };
         self.seen.insert(key.clone(), value);
+        self.forget_closed();
     }
 }
 
@@ -293,6 +306,24 @@ mod tests {
     fn one_seed_gives_one_history() {
         assert_eq!(run(&mut phases(8, 4, 2).0.limit(300), 4), run(&mut phases(8, 4, 2).0.limit(300), 4));
         assert_ne!(run(&mut phases(8, 4, 2).0.limit(300), 4), run(&mut phases(9, 4, 2).0.limit(300), 4));
+    }
+
+    #[test]
+    fn what_is_remembered_does_not_grow_with_the_run() {
+        let mut main = phases(5, 3, 2).0;
+        for operation in 0..20_000 {
+            let worker = Worker(operation % 3);
+            let Next::Op(Invocation { f, key, value }) = main.next(Duration::ZERO, worker) else {
+                panic!("registers have no end")
+            };
+            let event = Event { kind: Kind::Ok, f: f.to_owned(), key, value, ..Event::empty() };
+            main.update(Duration::ZERO, Some(worker), &event);
+            assert!(main.seen.len() <= 4 * 5, "{} values after {operation} operations", main.seen.len());
+        }
+        let opened = main.book.opened();
+        assert!(opened > 40, "only {opened} keys were opened");
+        let seen = |open: &Open| main.seen.contains_key(&open.key.to_string());
+        assert!(main.shared.iter().chain(main.own.values()).any(seen), "open keys are remembered");
     }
 
     #[test]
