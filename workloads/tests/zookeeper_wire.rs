@@ -56,8 +56,7 @@ async fn send(stream: &mut TcpStream, body: &[u8]) -> std::io::Result<()> {
 }
 
 async fn serve(mut stream: TcpStream, seen: &Observed, script: &Script<Body>) -> std::io::Result<()> {
-    frame(&mut stream).await?;
-    seen.request("connect");
+    seen.request(greeting(&mut frame(&mut stream).await?));
     match script.deed() {
         Deed::Reply(Body { to: "connect", bytes }) => send(&mut stream, bytes).await?,
         _ => send(&mut stream, &welcome()).await?,
@@ -81,6 +80,13 @@ async fn serve(mut stream: TcpStream, seen: &Observed, script: &Script<Body>) ->
         }
         send(&mut stream, &reply).await?;
     }
+}
+
+/// A client that has no session yet begins one; another takes up its own on a new connection.
+fn greeting(request: &mut BytesMut) -> &'static str {
+    let (_version, _zxid, _timeout, session) =
+        (request.get_i32(), request.get_i64(), request.get_i32(), request.get_i64());
+    if session == 0 { "connect" } else { "reconnect" }
 }
 
 fn welcome() -> BytesMut {
