@@ -20,11 +20,12 @@ use crate::cluster::replica::describe;
 /// How long a new client may take to say that it is there.
 const START: Duration = Duration::from_secs(10);
 
-/// How long a fault of a holder waits for somebody to hold a lock,
-const HELD: Duration = Duration::from_secs(2);
-/// and before that for one who has done nothing with it yet: one hit later may have nothing to do any more but release.
+/// How long a fault of a holder waits for somebody who has done nothing with a lock yet: one hit later may have nothing to
+/// do any more but release.
 const FRESH: Duration = Duration::from_millis(500);
-/// Between two looks at who does.
+/// How long it waits after that for anybody to hold a lock.
+const HELD: Duration = Duration::from_secs(2);
+/// Between two looks at who holds one.
 const LOOK: Duration = Duration::from_millis(2);
 
 /// Waits until a client holds a lock, but not for long.

@@ -38,7 +38,8 @@ pub(crate) struct Situation<'a> {
 pub(crate) struct Crew {
     /// The workers whose clients live, and on which no fault is.
     pub free: Vec<usize>,
-    /// The worker that has last acquired a lock and not begun to release it, and nothing else with it if there is one.
+    /// The worker that has last acquired a lock and done nothing with it yet; if there is none, the last that has not
+    /// begun to release it.
     pub holder: Option<usize>,
 }
 

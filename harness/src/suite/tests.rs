@@ -27,6 +27,11 @@ fn read_in(folder: &TempDir, text: &str, seed: u64) -> Result<Suite, Failure> {
     Suite::read(&path, seed)
 }
 
+/// The path of a test file with a script.
+fn script() -> String {
+    suites().join("../scripts/paused-holder.toml").display().to_string()
+}
+
 fn names(suite: &Suite) -> Vec<&str> {
     suite.tests.iter().map(|test| test.name.as_str()).collect()
 }
@@ -80,14 +85,12 @@ fn seeds_are_new_every_night_and_the_same_for_all_shards() {
 
 #[test]
 fn a_script_of_a_file_is_changed_by_its_own_entry_only() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let script = suites().join("../scripts/paused-holder.toml");
-    let script = script.display();
+    let script = script();
     let text = format!(
         "seeds = [1]\nset = {{ nodes = 5 }}\n[[test]]\nfile = '{script}'\nexpect = 'invalid'\n\
          [[test]]\nname = 'fenced'\nfile = '{script}'\nworkload = 'lock'\nset = {{ time = '20s' }}"
     );
-    let suite = read_in(&folder, &text, 1).unwrap_or_else(|error| panic!("{error}"));
+    let suite = read(&text).expect("it makes sense");
     assert_eq!(names(&suite), ["paused-holder-1", "fenced-1"]);
     let specs: Vec<(usize, usize, &str)> =
         suite.tests.iter().map(|test| (test.spec.nodes, test.spec.script.len(), test.spec.workload.as_str())).collect();
@@ -97,15 +100,13 @@ fn a_script_of_a_file_is_changed_by_its_own_entry_only() {
 
 #[test]
 fn a_script_is_played_on_other_systems_than_its_file_says() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let script = suites().join("../scripts/paused-holder.toml");
-    let script = script.display();
+    let script = script();
     let text = format!(
         "seeds = [1]\n[[matrix]]\nfile = '{script}'\nsystems = ['zab', 'redis']\nworkloads = ['lock-unfenced', 'lock']\n\
          exclude = [{{ system = 'zab', workload = 'lock', because = 'it takes long' }}]\n\
          [[test]]\nfile = '{script}'\nsystem = 'etcd'"
     );
-    let suite = read_in(&folder, &text, 1).unwrap_or_else(|error| panic!("{error}"));
+    let suite = read(&text).expect("it makes sense");
     let specs: Vec<(&str, &str, usize, usize)> = (suite.tests.iter())
         .map(|test| (test.name.as_str(), test.spec.system.name(), test.spec.nodes, test.spec.script.len()))
         .collect();
